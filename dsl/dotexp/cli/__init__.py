@@ -1,0 +1,119 @@
+"""`spec-runner`: the command line. Commands are imported when they are called, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "check": ("dotexp.cli.check", "Say what is wrong with specs, opening no data."),
+    "plan": ("dotexp.cli.plan", "Show what a run will do, step by step; train nothing."),
+    "run": ("dotexp.cli.run", "Run specs, one after the other."),
+    "evaluate": ("dotexp.cli.evaluate", "Compute a run's loss and metrics over its data."),
+    "predict": ("dotexp.cli.predict", "Predict for new inputs with a run."),
+    "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
+    "new": ("dotexp.cli.new", "Write a spec to start from."),
+    "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),
+    "plugins": ("dotexp.cli.plugins", "List installed plugins, and why one does not load."),
+    "show": ("dotexp.cli.show", "Describe a component, a kind or a diagnostic's code."),
+    "schema": ("dotexp.cli.schema", "Print every component's parameters as JSON Schema."),
+    "doctor": ("dotexp.cli.doctor", "Check the installation: versions, device, plugins."),
+}
+"""Every command: its module, whose `command` it is, and what it does."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands' modules are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from dotexp import __version__
+
+        click.echo(f"spec-runner, dotexp {__version__}")
+        ctx.exit()
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+@click.option("--traceback", is_flag=True, envvar="DOTEXP_TRACEBACK", help="Show Python's traceback of a fault.")
+@click.pass_context
+def group(ctx: click.Context, traceback: bool) -> None:
+    """Check, plan and run deep-learning experiments written as .exp files."""
+    ctx.obj = traceback
+
+
+def main() -> None:
+    """Run the command line; exit with 0 (fine), 1 (the run failed), 2 (the spec or call is wrong) or 130."""
+    traceback = "--traceback" in sys.argv or bool(os.environ.get("DOTEXP_TRACEBACK"))
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    try:
+        group.main(arguments, prog_name="spec-runner", standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # nothing a user does may end in a traceback
+        if traceback:
+            raise
+        code = _explain(error)
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    from dotexp.cli.output import print_diagnostics
+    from dotexp.diagnostics import ComponentError, DotexpError, SpecError
+
+    if isinstance(error, SpecError):
+        print_diagnostics(error.diagnostics, err=True)
+    elif isinstance(error, ComponentError) and error.problem.help:
+        click.echo(f"error: {error}\n = {error.problem.help}", err=True)
+    elif isinstance(error, DotexpError):
+        click.echo(f"error: {error}", err=True)
+    else:
+        message = f"error: {type(error).__name__}: {error}\n = a fault of dotexp or a plugin: --traceback shows where"
+        click.echo(message, err=True)
+        return 1
+    return error.exit_code

@@ -1,0 +1,78 @@
+"""A run's progress on standard error: a bar with the time left, and a table row for every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from dotexp.cli.output import said
+from dotexp.plan import Plan
+from dotexp.runs import EpochRow, RunFolder, RunResult
+
+
+class Display:
+    """Listens to a run and shows it; on a terminal with a bar, elsewhere as plain lines."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._header: tuple[str, ...] = ()
+
+    def run_started(self, plan: Plan, run: RunFolder) -> None:
+        """Say what starts."""
+        facts = plan.facts
+        counts = f"{facts.train:,} train, {facts.valid:,} valid, {plan.parameters:,} parameters"
+        self._console.print(f"{run.name}: {counts}", markup=False)
+        self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.experiment.metrics), "seconds")
+
+    def stage_started(self, name: str, steps: int) -> None:
+        """Open the stage's table and bar."""
+        self._stop()
+        self._console.print(f"stage {name}", markup=False, style="bold")
+        self._console.print(_line(self._header), markup=False)
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+            times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._progress = Progress(*columns, *times, console=self._console, transient=True)
+            self._task = self._progress.add_task(name, total=steps)
+            self._progress.start()
+
+    def progress(self, step: int) -> None:
+        """Move the bar."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=step)
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """Print the epoch's row."""
+        numbers = (row.train_loss, row.valid_loss, *_values(row.metrics))
+        cells = (str(row.epoch), *(said(number) for number in numbers), f"{row.seconds:.1f}")
+        self._console.print(_line(cells), markup=False)
+
+    def run_ended(self, result: RunResult) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _values(metrics: Mapping[str, Any]) -> list[Any]:
+    return [value if isinstance(value, float) else str(value) for value in metrics.values()]
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "  " + "  ".join(cell.rjust(max(11, len(cell))) if i else cell.rjust(5) for i, cell in enumerate(cells))

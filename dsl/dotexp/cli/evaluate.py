@@ -1,0 +1,35 @@
+"""`spec-runner evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dotexp.api import evaluate
+from dotexp.cli.output import device_option, json_option, print_json, print_table, runs_option, said, set_option
+from dotexp.runs import open_run
+from dotexp.spec import Device
+
+
+@click.command("evaluate")
+@click.argument("run")
+@click.option("--part", type=click.Choice(["valid", "test"]), default="valid", show_default=True, help="Which part.")
+@set_option
+@device_option
+@runs_option
+@json_option
+def command(run: str, part: str, overrides: tuple[str, ...], device: str | None, root: Path, as_json: bool) -> None:
+    """Compute a run's loss and metrics over its validation or test part.
+
+    RUN is a run's name, its folder, or an experiment's name (its newest finished run). Where the data has moved:
+    --set data.path=NEW.
+    """
+    folder = open_run(run, root)
+    result = evaluate(folder, part, overrides, root, Device(device) if device else None)
+    if as_json:
+        row = {"run": folder.name, "part": part, "loss": result.loss, "metrics": dict(result.metrics)}
+        print_json({"format_version": 1, **row})
+    else:
+        numbers = [("loss", said(result.loss)), *((name, said(value)) for name, value in result.metrics.items())]
+        print_table([(f"{folder.name}, {part}", ""), *numbers])

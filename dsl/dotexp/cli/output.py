@@ -1,0 +1,63 @@
+"""What commands print: diagnostics, JSON and plain tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dotexp.diagnostics import Diagnostic, Severity, render
+
+runs_option = click.option(
+    "--runs", "root", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
+    help="Folder that holds the runs.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE",
+    help="Replace a value: epochs=4, optimizer.wd=0.1, stage.head.fit.epochs=8. May be given again.",
+)  # fmt: skip
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute, whatever the spec says."
+)
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], err: bool = False) -> None:
+    """Print diagnostics, each drawn with its line, a blank line between them."""
+    for diagnostic in diagnostics:
+        head, _, rest = render(diagnostic).partition("\n")
+        colour = "red" if diagnostic.severity is Severity.error else "yellow"
+        styled = click.style(head, fg=colour, bold=True)
+        text = (styled if coloured() else head) + (f"\n{rest}" if rest else "")
+        click.echo(text + "\n", err=err)
+
+
+def coloured() -> bool:
+    """Whether colours are welcome."""
+    return not os.environ.get("NO_COLOR")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on one indented page; numbers that JSON does not have become null."""
+    from dotexp.runs import finite
+
+    click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
+    """Print columns, padded to the widest cell."""
+    every = [header, *rows] if header else list(rows)
+    widths = [max(len(row[i]) for row in every) for i in range(len(every[0]))] if every else []
+    for row in every:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def said(value: object) -> str:
+    """Write a number as a table shows it; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)

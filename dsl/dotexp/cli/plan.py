@@ -1,0 +1,27 @@
+"""`spec-runner plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dotexp.api import plan
+from dotexp.cli.output import json_option, print_diagnostics, print_json, runs_option, set_option
+
+
+@click.command("plan")
+@click.argument("spec")
+@set_option
+@runs_option
+@json_option
+def command(spec: str, overrides: tuple[str, ...], root: Path, as_json: bool) -> None:
+    """Show what a run will do: groups, what is frozen, learning rates and steps. Reads the data, trains nothing."""
+    made = plan(spec, overrides, root, notify=lambda warnings: print_diagnostics(warnings, err=True))
+    if as_json:
+        print_json(made.as_json())
+        return
+    from dotexp.cli.plan_view import show_plan
+    from dotexp.engine.estimate import estimate
+
+    show_plan(made, [estimate(made, stage) for stage in made.stages])

@@ -1,0 +1,106 @@
+"""A plan drawn for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from dotexp.engine.estimate import Estimate
+from dotexp.plan import GroupPlan, Plan, StagePlan
+from dotexp.resolve.text import freeze_text
+from dotexp.spec import Stage
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 60
+
+
+def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
+    """Print a plan: the data, and for every stage its groups, curves, rewrites and an estimate of memory and time."""
+    console = Console(highlight=False, soft_wrap=True)
+    experiment = plan.experiment
+    title = f"{experiment.name}: {experiment.description}" if experiment.description else experiment.name
+    console.print(f"[bold]{_plain(title)}[/bold]  (seed {experiment.seed})")
+    console.print(f"data    {_plain(_data(plan))}")
+    console.print(f"model   {plan.parameters:,} parameters")
+    for stage, resolved, estimate in zip(plan.stages, experiment.stages, estimates, strict=True):
+        console.print()
+        _show_stage(console, stage, resolved, estimate)
+
+
+def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: Estimate) -> None:
+    steps = (
+        f"{stage.epochs} epochs of {stage.steps_per_epoch} steps, {stage.steps} in all, batches of {stage.batch_size}"
+    )
+    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(resolved.freeze)}; {steps}")
+    console.print(
+        f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {resolved.fit.name}", markup=False
+    )
+    console.print(_groups(stage))
+    rates = next((rates for rates in stage.rates if rates is not None), None)
+    if rates:
+        console.print(f"  learning rate  {curve(rates)}", markup=False)
+    if stage.momentum:
+        low, high = min(stage.momentum), max(stage.momentum)
+        said = f"{high:g}" if low == high else f"{stage.momentum[0]:g} → {_turn(stage.momentum):g}"
+        console.print(f"  momentum       {curve(stage.momentum)}  {said}", markup=False)
+    for rewrite in stage.rewrites:
+        console.print(
+            f"  rewrite {rewrite.name}: {'applies' if rewrite.applies else 'no'}, {rewrite.reason}", markup=False
+        )
+    console.print(f"  estimate: {estimate.said()}", markup=False)
+
+
+def _groups(stage: StagePlan) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 2))
+    for column in ("group", "layers", "parameters", "trainable", "batch norm", "lr start", "peak", "end"):
+        table.add_column(column, justify="left" if column in ("group", "layers", "batch norm") else "right")
+    for group, rates in zip(stage.groups, stage.rates, strict=True):
+        ends = ("frozen", "", "") if rates is None else tuple(f"{r:.2e}" for r in (rates[0], max(rates), rates[-1]))
+        table.add_row(
+            group.name,
+            _layers(group),
+            f"{group.parameters:,}",
+            f"{group.trainable_parameters:,}",
+            group.batchnorm,
+            *ends,
+        )
+    return table
+
+
+def _layers(group: GroupPlan) -> str:
+    said = f"{group.layers[0]}..{group.layers[-1]}" if len(group.layers) > 3 else ", ".join(group.layers)
+    return said + (f" (frozen: {', '.join(group.frozen_layers)})" if group.frozen == "part" else "")
+
+
+def curve(values: Sequence[float], width: int = _WIDTH) -> str:
+    """Draw values as a line of bars, from the lowest to the highest."""
+    count = min(width, len(values))
+    picked = [values[(2 * i + 1) * len(values) // (2 * count)] for i in range(count)]
+    low, high = min(values), max(values)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((value - low) * scale)] for value in picked)
+
+
+def _turn(values: Sequence[float]) -> float:
+    low, high = min(values), max(values)
+    return low if abs(values[0] - high) < abs(values[0] - low) else high
+
+
+def _data(plan: Plan) -> str:
+    facts = plan.facts
+    parts = f"{facts.train:,} train, {facts.valid:,} valid" + (f", {facts.test:,} test" if facts.test else "")
+    said = [f"{plan.experiment.data.name}: {facts.task}", parts]
+    if facts.classes is not None:
+        shown = ", ".join(facts.classes[:8]) + (", …" if len(facts.classes) > 8 else "")
+        said.append(f"{len(facts.classes)} classes ({shown})")
+    if facts.users is not None and facts.items is not None:
+        said.append(f"{facts.users:,} users, {facts.items:,} items")
+    if facts.range is not None:
+        said.append(f"targets {facts.range[0]:g}..{facts.range[1]:g}")
+    return "; ".join(said)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")

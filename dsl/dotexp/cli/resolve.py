@@ -1,0 +1,27 @@
+"""`spec-runner resolve`."""
+
+from __future__ import annotations
+
+import click
+
+from dotexp.api import load
+from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
+from dotexp.resolve.json import as_json as experiment_json
+from dotexp.resolve.text import as_text
+
+
+@click.command("resolve")
+@click.argument("spec")
+@set_option
+@json_option
+def command(spec: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print a spec with everything filled in: bases merged, stages expanded, every default, paths absolute.
+
+    The text is a spec itself. SPEC is a file, or - for standard input.
+    """
+    resolved = load(spec, overrides)
+    print_diagnostics(resolved.diagnostics, err=True)
+    if as_json:
+        print_json(experiment_json(resolved.experiment))
+    else:
+        click.echo(as_text(resolved.experiment), nl=False)

@@ -1,0 +1,127 @@
+"""`spec-runner runs`: ls, show, compare and rm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
+from dotexp.diagnostics import UsageError
+from dotexp.runs import RunFolder, StageResult, list_runs, open_run
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show, compare and remove runs."""
+
+
+@command.command("ls")
+@runs_option
+@json_option
+def ls(root: Path, as_json: bool) -> None:
+    """List the runs in a folder, with their last stage's numbers."""
+    rows = [_row(folder) for folder in list_runs(root)]
+    if as_json:
+        print_json({"format_version": 1, "runs": rows})
+    elif rows:
+        header = ("run", "status", "seconds", "valid_loss", "metrics")
+        print_table([_cells(row) for row in rows], header)
+    else:
+        click.echo(f"no runs in {root}")
+
+
+@command.command("show")
+@click.argument("run")
+@runs_option
+@json_option
+def show(run: str, root: Path, as_json: bool) -> None:
+    """Show a run: how it ended, and every epoch."""
+    folder = open_run(run, root)
+    epochs = folder.read_epochs()
+    if as_json:
+        print_json({"format_version": 1, **_row(folder), "epochs": [vars(epoch) for epoch in epochs]})
+        return
+    result = folder.read_result()
+    click.echo(f"{folder.name}: {folder.status}, in {folder.path}")
+    if result is not None:
+        click.echo(f"  {result.parameters:,} parameters on {result.device}, {result.seconds:.0f} s")
+        if result.reason:
+            click.echo(f"  {result.reason}")
+    names = list(epochs[-1].metrics) if epochs else []
+    header = ("stage", "epoch", "train_loss", "valid_loss", *names, "seconds")
+    rows = [
+        (e.stage, str(e.epoch), said(e.train_loss), said(e.valid_loss), *(said(e.metrics.get(n)) for n in names),
+         f"{e.seconds:.1f}")
+        for e in epochs
+    ]  # fmt: skip
+    print_table(rows, header)
+
+
+@command.command("compare")
+@click.argument("runs", nargs=-1, required=True)
+@runs_option
+@json_option
+def compare(runs: tuple[str, ...], root: Path, as_json: bool) -> None:
+    """Compare runs: their numbers stage by stage, side by side."""
+    folders = [open_run(run, root) for run in runs]
+    if as_json:
+        print_json({"format_version": 1, "runs": [_row(folder) for folder in folders]})
+        return
+    results = [folder.read_result() for folder in folders]
+    stages = [{stage.name: stage for stage in result.stages} if result else {} for result in results]
+    names = list(dict.fromkeys(name for each in stages for name in each))
+    rows = []
+    for name in names:
+        metrics = dict.fromkeys(m for each in stages if name in each for m in each[name].metrics)
+        for number in ("train_loss", "valid_loss", *metrics):
+            rows.append((name, number, *(said(_number(each.get(name), number)) for each in stages)))
+    print_table(rows, ("stage", "number", *(folder.name for folder in folders)))
+
+
+@command.command("rm")
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@runs_option
+def rm(runs: tuple[str, ...], yes: bool, root: Path) -> None:
+    """Remove runs for good. RUN is a run's name or folder; an experiment's name alone is not enough."""
+    folders = [open_run(run, root) for run in runs]
+    for run, folder in zip(runs, folders, strict=True):
+        if folder.name != Path(run).name:
+            raise UsageError(f"say which run to remove: `{run}` is an experiment, its newest run is `{folder.name}`")
+        if folder.path.is_symlink():
+            raise UsageError(f"{folder.path} is a link: remove what it points to yourself")
+    if not yes:
+        click.confirm(f"remove {', '.join(folder.name for folder in folders)}?", abort=True)
+    for folder in folders:
+        shutil.rmtree(folder.path)
+        click.echo(f"removed {folder.path}")
+
+
+def _row(folder: RunFolder) -> dict[str, Any]:
+    result = folder.read_result()
+    last = result.stages[-1] if result and result.stages else None
+    return {
+        "run": folder.name,
+        "path": str(folder.path),
+        "experiment": folder.experiment,
+        "status": str(folder.status),
+        "seconds": result.seconds if result else None,
+        "valid_loss": last.valid_loss if last else None,
+        "metrics": dict(last.metrics) if last else {},
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    metrics = ", ".join(f"{name} {said(value)}" for name, value in row["metrics"].items())
+    seconds = "-" if row["seconds"] is None else f"{row['seconds']:.1f}"
+    return row["run"], row["status"], seconds, said(row["valid_loss"]), metrics or "-"
+
+
+def _number(stage: StageResult | None, name: str) -> object:
+    if stage is None:
+        return None
+    losses = {"train_loss": stage.train_loss, "valid_loss": stage.valid_loss}
+    return losses[name] if name in losses else stage.metrics.get(name)

@@ -1,0 +1,115 @@
+"""`spec-runner show`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from dotexp.cli.output import json_option, print_json, print_table
+from dotexp.components import KINDS, Component
+from dotexp.diagnostics import CODES, UsageError, closest
+from dotexp.plugins import Registry, load_registry
+from dotexp.resolve.annotations import expected_for
+from dotexp.resolve.binding import is_positional
+from dotexp.resolve.bounds import bounds_of
+from dotexp.resolve.text import value_text
+
+
+@click.command("show")
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """Describe a component: parameters, types, bounds, defaults, who provides it.
+
+    NAME is a component's (adam, vision.resnet34), a kind's (optimizer), or a diagnostic's code (E203); without it,
+    everything on offer is listed.
+    """
+    registry = load_registry()
+    if name is not None and name in CODES:
+        _show_code(name, as_json)
+        return
+    found = _find(registry, name)
+    if as_json:
+        print_json({"format_version": 1, "components": [_row(component, registry) for component in found]})
+    elif name is None or name in KINDS:
+        print_table([(c.kind, c.name, c.doc) for c in found], ("kind", "name", "what it is"))
+    else:
+        for component in found:
+            _show(component, registry)
+
+
+def _find(registry: Registry, name: str | None) -> list[Component]:
+    if name is None:
+        return list(registry.components)
+    owner, _, bare = name.rpartition(".")
+    found = [
+        component
+        for component in registry.components
+        if (component.name == bare and component in registry.find(component.kind, bare, owner or None))
+        or (not owner and component.kind == name)
+    ]
+    if found:
+        return found
+    near = closest(bare, [*KINDS, *(component.name for component in registry.components)])
+    hint = f"did you mean `{near}`?" if near else "`spec-runner show` lists everything"
+    raise UsageError(f"nothing installed is called `{name}`: {hint}")
+
+
+def _show_code(code: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"format_version": 1, "code": code, "about": CODES[code]})
+    else:
+        click.echo(f"{code}: {CODES[code]} (dsl/README.md has more)")
+
+
+def _show(component: Component, registry: Registry) -> None:
+    provider = registry.provider(component)
+    click.echo(f"{component.kind} {component.name}: {component.doc}")
+    click.echo(f"  from plugin {provider.name} ({provider.distribution} {provider.version})")
+    facts = component.facts if not callable(component.facts) else None
+    if facts is not None and facts.layers:
+        click.echo(f"  layers: {', '.join(facts.layers)}")
+        click.echo("  groups: " + ", ".join(f"{g.name} [{', '.join(g.layers)}]" for g in facts.groups))
+    if facts is not None and facts.tasks:
+        click.echo(f"  for: {', '.join(facts.tasks)}")
+    rows = [_cells(name, field) for name, field in component.params.model_fields.items()]
+    if rows:
+        print_table(rows, ("  parameter", "type", "bounds", "default", "what it is"))
+    click.echo()
+
+
+def _cells(name: str, field: FieldInfo) -> tuple[str, ...]:
+    shown = f"  {name}" + (" (positional)" if is_positional(field) else "")
+    return shown, expected_for(field).words(), bounds_of(field), _default(field), field.description or ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default: Any = field.get_default(call_default_factory=True, validated_data={})
+    return "" if default is PydanticUndefined else value_text(default)
+
+
+def _row(component: Component, registry: Registry) -> dict[str, Any]:
+    provider = registry.provider(component)
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "doc": component.doc,
+        "provider": {"name": provider.name, "distribution": provider.distribution, "version": provider.version},
+        "parameters": [
+            {
+                "name": name,
+                "positional": is_positional(field),
+                "type": expected_for(field).words(),
+                "bounds": bounds_of(field),
+                "required": field.is_required(),
+                "default": None if field.is_required() else _default(field),
+                "doc": field.description or "",
+            }
+            for name, field in component.params.model_fields.items()
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The engine: everything that runs a plan. Its modules need torch, all but `listener`."""

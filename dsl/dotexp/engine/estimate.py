@@ -1,0 +1,100 @@
+"""How much memory and time a stage may take: an estimate, and called one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+
+from dotexp.engine.datasets import DataStore
+from dotexp.engine.devices import choose_device
+from dotexp.engine.freezing import freeze, training_mode
+from dotexp.engine.network import Network, build_network, without_weights
+from dotexp.parts import Batch, Part
+from dotexp.plan import Plan, StagePlan
+
+_STATES = 2  # Adam keeps two numbers a trained parameter; others keep at most as many
+_PROBED = 8
+_QUICK = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak of a step, and seconds of the stage on this machine; None where it could not be told."""
+
+    memory: int | None
+    seconds: float | None
+
+    def said(self) -> str:
+        """Say it."""
+        memory = "memory unknown" if self.memory is None else f"about {_bytes(self.memory)} for weights and a step"
+        return f"{memory}, {'time unknown' if self.seconds is None else f'about {_time(self.seconds)} here'}"
+
+
+def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None) -> Estimate:
+    """Time a step's forward and backward pass here, and count the bytes that it keeps.
+
+    Weights, gradients, the optimizer's state and what the backward pass keeps are counted; fragmentation, the data
+    and the device's own needs are not. A few examples are timed first, and a whole batch only where that is quick.
+    Validation is not timed. Opens no pretrained weights.
+    """
+    device = choose_device(plan.experiment.runtime.device)
+    network = build_network(without_weights(plan.experiment.model), plan.facts, plan.experiment.seed).to(device)
+    freeze(network, stage.frozen, stage.kept)
+    training_mode(network, stage.frozen, stage.kept)
+    part = (store or DataStore()).get(stage.data, plan.experiment.seed).part("train")
+    loss = stage.loss.build().to(device)
+    size = min(_PROBED, stage.batch_size)
+    seconds, batch = _timed(network, loss, part, size, device)
+    if seconds * stage.batch_size / size < _QUICK:
+        size = stage.batch_size
+        seconds, batch = _timed(network, loss, part, size, device)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    states = sum(p.numel() * p.element_size() for p in trained) * (1 + _STATES)
+    times = stage.batch_size / size
+    return Estimate(int(weights + states + _kept(network, loss, batch) * times), seconds * times * stage.steps)
+
+
+def _timed(network: Network, loss: torch.nn.Module, part: Part, size: int, device: torch.device) -> tuple[float, Batch]:
+    batch = next(iter(part.batches(torch.arange(size), size, None, device)))
+    return min(_step(network, loss, batch, device) for _ in range(2)), batch
+
+
+def _kept(network: Network, loss: torch.nn.Module, batch: Batch) -> int:
+    sizes: dict[int, int] = {}
+    own = {parameter.data_ptr() for parameter in network.parameters()}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in own:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss(network(*batch.inputs), batch.targets)
+    return sum(sizes.values())
+
+
+def _step(network: Network, loss: torch.nn.Module, batch: Batch, device: torch.device) -> float:
+    start = perf_counter()
+    loss(network(*batch.inputs), batch.targets).backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    network.zero_grad(set_to_none=True)
+    return perf_counter() - start
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

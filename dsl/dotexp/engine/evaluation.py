@@ -1,0 +1,129 @@
+"""Loss and metrics over a part of the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dotexp.components import DataContext, DataFacts, Use
+from dotexp.diagnostics import UsageError
+from dotexp.engine.devices import autocast, machine
+from dotexp.engine.network import restore_network
+from dotexp.parts import Data, Part
+from dotexp.plan import Plan
+from dotexp.runs import RunFolder
+from dotexp.spec import Device
+
+
+class Metric(Protocol):
+    """What a metric's builder returns: a torchmetrics metric, of which this is used."""
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch of activated outputs and targets."""
+        ...
+
+    def compute(self) -> Any:
+        """The metric over everything taken in."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything taken in."""
+        ...
+
+    def to(self, device: torch.device) -> Any:
+        """Move to a device, in place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss over a part's examples, and the metrics by name; nothing where the part is empty."""
+
+    loss: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_metrics(uses: Sequence[Use], facts: DataFacts, device: torch.device) -> dict[str, Metric]:
+    """Build metrics by name; a name that comes again gets its place: `accuracy`, `accuracy_2`."""
+    metrics: dict[str, Metric] = {}
+    for place, use in enumerate(uses):
+        count = sum(other.name == use.name for other in uses[:place])
+        metric: Metric = use.build(facts)
+        metric.to(device)
+        metrics[use.name if count == 0 else f"{use.name}_{count + 1}"] = metric
+    return metrics
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    loss: nn.Module,
+    metrics: Mapping[str, Metric],
+    part: Part,
+    batch_size: int,
+    device: torch.device,
+    cast: Callable[[], AbstractContextManager[object]],
+    workers: int = 0,
+) -> Evaluation:
+    """Evaluate in evaluation mode, which the network is left in; every example counts the same.
+
+    Metrics see the activated outputs, in float32.
+    """
+    if len(part) == 0:
+        return Evaluation()
+    network.eval()
+    losses: list[Tensor] = []
+    counts: list[int] = []
+    for metric in metrics.values():
+        metric.reset()
+    for batch in part.batches(torch.arange(len(part)), batch_size, None, device, workers):
+        with cast():
+            outputs = network(*batch.inputs)
+            losses.append(loss(outputs, batch.targets))
+            counts.append(len(batch.targets))
+        activated: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
+        for metric in metrics.values():
+            metric.update(activated, batch.targets)
+    weights = torch.tensor(counts, dtype=torch.float64)
+    mean = (torch.stack(losses).cpu().double() * weights).sum() / weights.sum()
+    return Evaluation(mean.item(), {name: _plain(metric.compute()) for name, metric in metrics.items()})
+
+
+def evaluate_run(plan: Plan, run: RunFolder, part: str, device: Device | None = None) -> Evaluation:
+    """Evaluate a run's network on a part of the last stage's data, with that stage's loss and batch size.
+
+    Raises UsageError where the run has no model, the data no such examples, or other classes or ids than the run's.
+    """
+    if not run.model.exists():
+        raise UsageError(f"{run.path} has no model to evaluate: the run is {run.status}")
+    experiment, stage = plan.experiment, plan.stages[-1]
+    data: Data = stage.data.build(DataContext(experiment.seed))
+    facts = run.read_facts()
+    if json.loads(json.dumps(dict(data.facts.vocabulary))) != facts.vocabulary:
+        raise UsageError(f"the data has other classes or ids than {run.path} was trained on")
+    with machine(experiment.runtime, device) as chosen:
+        network = restore_network(experiment.model, facts, run.model).to(chosen)
+        loss = stage.loss.build().to(chosen)
+        metrics = build_metrics(experiment.metrics, facts, chosen)
+        cast = autocast(chosen, experiment.runtime.precision)
+        return evaluate(network, loss, metrics, _part(data, part), stage.batch_size, chosen, cast)
+
+
+def _part(data: Data, name: str) -> Part:
+    try:
+        part = data.part(name)
+    except KeyError as error:
+        raise UsageError(f"the data has no part `{name}`") from error
+    if len(part) == 0:
+        raise UsageError(f"the data has no examples in its part `{name}`")
+    return part
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, Tensor) else float(value)

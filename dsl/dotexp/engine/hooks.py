@@ -1,0 +1,79 @@
+"""Plugins that listen to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pluggy
+
+from dotexp.diagnostics import RunError
+from dotexp.engine.listener import Listener
+from dotexp.plan import Plan
+from dotexp.runs import EpochRow, RunFolder, RunResult
+
+
+class PluginListener:
+    """Tells plugins' hooks what the run does; a hook that raises stops the run and is named."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager = manager
+
+    def run_started(self, plan: Plan, run: RunFolder) -> None:
+        """Call dotexp_run_started."""
+        self._call("dotexp_run_started", plan=plan, folder=run)
+
+    def stage_started(self, name: str, steps: int) -> None:
+        """Call dotexp_stage_started."""
+        self._call("dotexp_stage_started", stage=name, steps=steps)
+
+    def progress(self, step: int) -> None:
+        """Nothing: no hook is called while steps go on."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """Call dotexp_epoch_ended."""
+        self._call("dotexp_epoch_ended", row=row)
+
+    def run_ended(self, result: RunResult) -> None:
+        """Call dotexp_run_ended."""
+        self._call("dotexp_run_ended", result=result)
+
+    def _call(self, hook: str, **arguments: Any) -> None:
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:  # a stranger's code: the run stops, and says whose it was
+                said = f"{type(error).__name__}: {error}"
+                raise RunError(f"plugin {implementation.plugin_name} fails in {hook}: {said}") from error
+
+
+class Listeners:
+    """Several listeners, told one after the other."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def run_started(self, plan: Plan, run: RunFolder) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.run_started(plan, run)
+
+    def stage_started(self, name: str, steps: int) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.stage_started(name, steps)
+
+    def progress(self, step: int) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.progress(step)
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.epoch_ended(row)
+
+    def run_ended(self, result: RunResult) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.run_ended(result)

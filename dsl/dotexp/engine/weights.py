@@ -1,0 +1,87 @@
+"""Weights on the disk: safetensors and nothing else, so that reading a run never executes code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dotexp.diagnostics import FORMAT_VERSION, ComponentError
+from dotexp.runs import write_atomic
+
+
+def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors atomically as contiguous copies on the CPU.
+
+    Names that share one tensor are stored once; the metadata's `ties` maps each other name to the stored one.
+    """
+    stored: dict[tuple[object, ...], str] = {}
+    ties: dict[str, str] = {}
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        first = stored.setdefault(_memory(tensor) if tensor.numel() else (name,), name)
+        if first == name:
+            kept[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        else:
+            ties[name] = first
+    metadata = {"format_version": str(FORMAT_VERSION), "ties": json.dumps(ties)}
+    write_atomic(path, save(kept, metadata))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read tensors that `save_weights` wrote, ties restored. Raises ComponentError E405 where they cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+        ties: dict[str, str] = json.loads(metadata.get("ties", "{}"))
+        return tensors | {name: tensors[first] for name, first in ties.items()}
+    except FileNotFoundError as error:
+        raise ComponentError(f"there are no weights at {path}", field="weights", code="E405") from error
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise ComponentError(f"the weights at {path} cannot be read: {error}", field="weights", code="E405") from error
+
+
+def require_fit(have: Mapping[str, Tensor], want: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ComponentError E405, naming the tensors, unless both hold the same names and shapes."""
+    faults = [
+        *_named("missing", sorted(want.keys() - have.keys())),
+        *_named("not in the model", sorted(have.keys() - want.keys())),
+        *_named(
+            "of another shape",
+            [
+                f"{name} {tuple(have[name].shape)} for {tuple(want[name].shape)}"
+                for name in sorted(have.keys() & want.keys())
+                if have[name].shape != want[name].shape
+            ],
+        ),
+    ]
+    if faults:
+        message = f"the weights at {path} do not fit the model: {'; '.join(faults)}"
+        raise ComponentError(message, field="weights", help="they come from another architecture", code="E405")
+
+
+def _memory(tensor: Tensor) -> tuple[object, ...]:
+    return (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
+
+
+def _named(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [f"{what}: {', '.join(names[:_SHOWN])}{more}"]
+
+
+_SHOWN = 5
+
+
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Whether no number in any of the tensors is NaN or infinite; waits for the device once."""
+    if not tensors:
+        return True
+    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())

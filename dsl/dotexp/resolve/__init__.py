@@ -1,0 +1,81 @@
+"""Documents to experiments: names looked up, defaults filled in, everything checked that needs no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dotexp.diagnostics import Collector, Diagnostic
+from dotexp.document import Document, Extends
+from dotexp.parser import parse, read
+from dotexp.plugins import Registry
+from dotexp.resolve.assemble import assemble
+from dotexp.resolve.binding import Binder
+from dotexp.resolve.drafts import make_drafts
+from dotexp.resolve.merge import merge
+from dotexp.resolve.overrides import override_params, parse_overrides
+from dotexp.resolve.scope import Scope, drop_circles
+from dotexp.source import Source, Span
+from dotexp.spec import Experiment
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment, where its values were written, the warnings, and the text and overrides it came from."""
+
+    experiment: Experiment
+    origins: Mapping[str, Span]
+    diagnostics: tuple[Diagnostic, ...]
+    source: Source
+    overrides: tuple[str, ...] = ()
+
+
+def resolve(
+    source: Source, registry: Registry, overrides: Sequence[str] = ()
+) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
+    """Parse and resolve text: the experiment (None where there is an error), and every diagnostic in one pass."""
+    collector = Collector()
+    document, faults = parse(source)
+    collector.extend(faults)
+    merged = merge(document, _Opener(collector), collector)
+    complete = not collector.failed
+    params, rest = override_params(merged.params, parse_overrides(overrides, collector))
+    binder = Binder(Scope(registry, collector, drop_circles(params, collector)))
+    drafts = make_drafts(merged, rest, binder)
+    experiment = assemble(merged, drafts, complete)
+    for name, param in params.items():
+        if name not in binder.scope.used and complete:
+            collector.report("W501", f"nothing uses the param `{name}`", param.name.span)
+    diagnostics = _place(collector.diagnostics, drafts.generated)
+    if experiment is None or collector.failed:
+        return None, diagnostics
+    return Resolved(experiment, binder.origins, diagnostics, source, tuple(overrides)), diagnostics
+
+
+def _place(diagnostics: Sequence[Diagnostic], generated: Mapping[Source, Span]) -> tuple[Diagnostic, ...]:
+    """Put diagnostics in the order of the text; those in expanded text point at the statement expanded."""
+    placed = Collector()
+    for diagnostic in diagnostics:
+        span = generated.get(diagnostic.span.source) if diagnostic.span else None
+        placed.add(diagnostic if span is None else replace(diagnostic, span=span, suggestion=None, related=()))
+    return placed.sorted()
+
+
+@dataclass(frozen=True)
+class _Opener:
+    collector: Collector
+
+    def __call__(self, source: Source, extends: Extends) -> Document | None:
+        path = source.folder / extends.path.value
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            message = f"cannot read the base file {path}: {reason}"
+            self.collector.report("E211", message, extends.path.span)
+            return None
+        base, faults = read(data, str(path), path.parent)
+        document, more = parse(base)
+        self.collector.extend((*faults, *more))
+        return document

@@ -1,0 +1,94 @@
+"""What must hold between statements, and can be known before any data is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dotexp.components import PolicyParams, Use
+from dotexp.diagnostics import Collector
+from dotexp.resolve.layers import check_rates, training_groups
+from dotexp.source import Span
+from dotexp.spec import Experiment, Stage
+
+
+def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    """Run every check across statements."""
+    _fits_data(experiment, origins, collector)
+    _fits_task("loss", experiment.loss, experiment.data, origins, collector)
+    for number, metric in enumerate(experiment.metrics):
+        _fits_task(f"metrics.{number}", metric, experiment.data, origins, collector)
+    for stage in experiment.stages:
+        _check_stage(stage, experiment, origins, collector)
+    _never_trained(experiment, origins, collector)
+
+
+def _fits_data(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    given = experiment.data.facts
+    model = experiment.model
+    parts = [(place, use) for place, use in (("model.body", model.body), ("model", model.whole)) if use]
+    for place, use in parts:
+        wanted = use.facts.inputs
+        if wanted and given.inputs and wanted != given.inputs:
+            message = f"`{use.name}` takes {_said(wanted)}, and `{experiment.data.name}` gives {_said(given.inputs)}"
+            collector.report("E305", message, origins.get(place))
+    for place, use in (*parts, *([("model.head", model.head)] if model.head else [])):
+        if use.facts.tasks and given.task and given.task not in use.facts.tasks:
+            message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{experiment.data.name}` is {given.task}"
+            collector.report("E305", message, origins.get(place))
+
+
+def _fits_task(place: str, use: Use, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
+    task = data.facts.task
+    if task and use.facts.tasks and task not in use.facts.tasks:
+        message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{data.name}` is {task}"
+        collector.report("E304", message, origins.get(place), help=f"choose a {use.kind} that fits {task}")
+
+
+def _check_stage(stage: Stage, experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    place = f"stage.{stage.name}"
+    if stage.loss != experiment.loss:
+        _fits_task(f"{place}.loss", stage.loss, stage.data, origins, collector)
+    if stage.data.facts.task != experiment.data.facts.task:
+        message = f"the stage's data is {stage.data.facts.task}, the experiment's {experiment.data.facts.task}"
+        collector.report("E305", message, origins.get(f"{place}.data"))
+    if not training_groups(stage.freeze, experiment.model):
+        message = f"the stage `{stage.name}` trains nothing: every layer is frozen"
+        collector.report("E303", message, origins.get(f"{place}.freeze") or origins.get(place))
+    policy = stage.fit.params
+    if isinstance(policy, PolicyParams):
+        check_rates(policy.lr, stage.freeze, experiment.model, _rate_span(place, origins), collector)
+        _momentum_replaced(stage, policy, origins, collector)
+
+
+def _rate_span(place: str, origins: Mapping[str, Span]) -> Span | None:
+    return origins.get(f"{place}.fit.lr") or origins.get(f"{place}.fit")
+
+
+def _momentum_replaced(stage: Stage, policy: PolicyParams, origins: Mapping[str, Span], collector: Collector) -> None:
+    key = stage.optimizer.facts.momentum
+    if key is None or not policy.moves_momentum:
+        return
+    params = stage.optimizer.params
+    if key in params.model_fields_set and dict(params)[key] != type(params).model_fields[key].default:
+        span = origins.get(f"stage.{stage.name}.optimizer.{key}") or origins.get(f"optimizer.{key}")
+        message = f"`{stage.fit.name}` moves the momentum in the stage `{stage.name}`, so `{key}` is replaced"
+        collector.report("W503", message, span, help="`momentum = none` in the policy leaves the optimizer's")
+
+
+def _never_trained(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    model = experiment.model
+    trained = {name for stage in experiment.stages for name in training_groups(stage.freeze, model)}
+    for group in model.groups:
+        if group.name not in trained and trained:
+            last = experiment.stages[-1]
+            span = origins.get(f"stage.{last.name}.freeze") or origins.get("model")
+            message = f"no stage trains the group `{group.name}`"
+            collector.report("W502", message, span, help="its layers keep the weights they start with")
+
+
+def _said(inputs: str) -> str:
+    return {"user_item": "users and items"}.get(inputs, inputs)
+
+
+def _listed(tasks: Iterable[str]) -> str:
+    return " or ".join(str(task) for task in tasks)

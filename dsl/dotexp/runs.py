@@ -1,0 +1,331 @@
+"""The run directory: a run is a folder of plain files, made once, written atomically, readable without torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from dotexp.components import DataFacts, Task
+from dotexp.diagnostics import FORMAT_VERSION, UsageError
+
+DEFAULT_ROOT = Path("runs")
+_EXPERIMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_RUN = re.compile(r"(?P<experiment>[A-Za-z_][A-Za-z0-9_-]{0,63})-(?P<number>[1-9][0-9]{0,8})")
+
+
+class Status(StrEnum):
+    """How a run ended; `unfinished` has no result yet: it is going on, or was killed."""
+
+    finished = "finished"
+    failed = "failed"
+    interrupted = "interrupted"
+    unfinished = "unfinished"
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of metrics.jsonl: `epoch` and `step` count from 1 within the stage, `seconds` is the epoch's time.
+
+    `train_loss` is the debiased moving average over the stage's steps; None stands for a number that is not finite,
+    or that there is none of.
+    """
+
+    stage: str
+    epoch: int
+    step: int
+    train_loss: float | None
+    valid_loss: float | None
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended: its last epoch's numbers, and the seconds of all its epochs."""
+
+    name: str
+    epochs: int
+    steps: int
+    train_loss: float | None
+    valid_loss: float | None
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What result.json holds; `reason` says why the run did not finish, `started` is UTC in ISO 8601."""
+
+    experiment: str
+    status: Status
+    stages: tuple[StageResult, ...] = ()
+    seconds: float = 0.0
+    started: str = ""
+    device: str | None = None
+    parameters: int = 0
+    reason: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder and the files in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name, `<experiment>-<n>` unless someone renamed it."""
+        return self.path.resolve().name
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name: from the result, else from the folder's name."""
+        result = self.read_result()
+        match = _RUN.fullmatch(self.name)
+        return result.experiment if result else match["experiment"] if match else self.name
+
+    @property
+    def spec(self) -> Path:
+        """The spec as written."""
+        return self.path / "spec.exp"
+
+    @property
+    def resolved(self) -> Path:
+        """The spec with everything filled in."""
+        return self.path / "resolved.exp"
+
+    @property
+    def plan(self) -> Path:
+        """The plan, as `plan --json` prints it."""
+        return self.path / "plan.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, device, threads, seed and the data's fingerprint."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def schedule(self) -> Path:
+        """Learning rates and momenta that the optimizer was given, step by step."""
+        return self.path / "schedule.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The data's facts and vocabulary, which prediction needs where the data is absent."""
+        return self.path / "vocabulary.json"
+
+    @property
+    def result(self) -> Path:
+        """How the run ended."""
+        return self.path / "result.json"
+
+    @property
+    def status(self) -> Status:
+        """How the run ended, or that it has not."""
+        result = self.read_result()
+        return result.status if result else Status.unfinished
+
+    def append_epoch(self, row: EpochRow) -> None:
+        """Add a line to metrics.jsonl and see it onto the disk."""
+        line = json.dumps(finite(asdict(row)), allow_nan=False) + "\n"
+        with self.metrics.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_epochs(self) -> tuple[EpochRow, ...]:
+        """Every epoch so far; a last line that was cut off by a crash is left out."""
+        if not self.metrics.exists():
+            return ()
+        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
+        try:
+            return tuple(EpochRow(**json.loads(line)) for line in lines)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.metrics} cannot be read: {error}") from error
+
+    def write_result(self, result: RunResult) -> None:
+        """Write result.json."""
+        write_json(self.result, {"format_version": FORMAT_VERSION, **asdict(result)})
+
+    def read_result(self) -> RunResult | None:
+        """Read result.json; None while the run has not ended. Raises UsageError where it is not a result."""
+        if not self.result.exists():
+            return None
+        values = _read(self.result)
+        try:
+            values.pop("format_version")
+            stages = tuple(StageResult(**stage) for stage in values.pop("stages"))
+            return RunResult(stages=stages, status=Status(values.pop("status")), **values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{self.result} is not a run's result: {error}") from error
+
+    def write_facts(self, facts: DataFacts) -> None:
+        """Write vocabulary.json: the data's facts, its vocabulary among them."""
+        write_json(self.vocabulary, {"format_version": FORMAT_VERSION, **asdict(facts)})
+
+    def read_facts(self) -> DataFacts:
+        """Read vocabulary.json. Raises UsageError where it is missing or is not one."""
+        values = _read(self.vocabulary)
+        try:
+            values.pop("format_version")
+            for name in ("classes", "range", "notes"):
+                values[name] = values[name] if values[name] is None else tuple(values[name])
+            return DataFacts(task=Task(values.pop("task")), **values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{self.vocabulary} does not hold a data set's facts: {error}") from error
+
+    def read_environment(self) -> dict[str, Any]:
+        """Read environment.json."""
+        return _read(self.environment)
+
+
+def create_run(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder:
+    """Make `<root>/<experiment>-<n>/`, n one above the highest so far; two calls at once get two folders.
+
+    Raises UsageError where the name is not an experiment's or the folder cannot be made.
+    """
+    if not _EXPERIMENT.fullmatch(experiment):
+        raise UsageError(f"`{experiment}` is not the name of an experiment")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        number = max((n for name, n, _ in _folders(root) if name == experiment), default=0) + 1
+        while True:
+            path = root / f"{experiment}-{number}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return RunFolder(path)
+            number += 1
+    except OSError as error:
+        raise UsageError(f"no run can be made in {root}: {error.strerror}") from error
+
+
+def list_runs(root: Path = DEFAULT_ROOT) -> tuple[RunFolder, ...]:
+    """Runs in a folder by experiment and number; none where the folder does not exist."""
+    if not root.is_dir():
+        return ()
+    return tuple(RunFolder(path) for _, _, path in sorted(_folders(root)))
+
+
+def newest_finished(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder | None:
+    """The finished run of an experiment with the highest number; None where there is none."""
+    folders = sorted(_folders(root), reverse=True) if root.is_dir() else []
+    runs = (RunFolder(path) for name, _, path in folders if name == experiment)
+    return next((run for run in runs if run.status is Status.finished), None)
+
+
+def open_run(reference: str, root: Path = DEFAULT_ROOT) -> RunFolder:
+    """Open a run by its name under `root`, by the path of its folder, or by its experiment (the newest finished one).
+
+    Raises UsageError, with the closest names, where there is no such run.
+    """
+    for path in (root / reference, Path(reference)):
+        if _is_run(path):
+            return RunFolder(path)
+    run = newest_finished(reference, root)
+    if run is not None:
+        return run
+    raise UsageError(_no_such_run(reference, root))
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that at any time either the old content or all of the new is there, a power cut included."""
+    temporary = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, as UTF-8 with `\\n`."""
+    write_atomic(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically; numbers that are not finite become null."""
+    write_text(path, json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Copy JSON-like values with None in place of NaN and the infinities, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite(item) for item in value]
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing: the run did not get that far, or the folder is not a run's") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} cannot be read: it does not hold an object")
+    return values
+
+
+def _folders(root: Path) -> Iterator[tuple[str, int, Path]]:
+    for path in root.iterdir():
+        match = _RUN.fullmatch(path.name)
+        if match and path.is_dir():
+            yield match["experiment"], int(match["number"]), path
+
+
+def _is_run(path: Path) -> bool:
+    run = RunFolder(path)
+    try:
+        return any(file.is_file() for file in (run.spec, run.resolved, run.plan, run.environment, run.result))
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL in it
+        return False
+
+
+def _no_such_run(reference: str, root: Path) -> str:
+    folders = list(_folders(root)) if root.is_dir() else []
+    names = {path.name for _, _, path in folders} | {experiment for experiment, _, _ in folders}
+    if reference in names:
+        return f"`{reference}` has no finished run in {root}"
+    near = get_close_matches(reference, sorted(names), n=3)
+    known = f"did you mean {', '.join(f'`{name}`' for name in near)}?" if near else f"{root} holds {len(folders)} runs"
+    return f"there is no run `{reference}`: {known}"
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there, and renaming is synchronous
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""Checks that a plugin's author runs over what the plugin offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from dotexp.components import KINDS, Component, Params, load_attribute
+from dotexp.resolve.annotations import expected_for
+from dotexp.resolve.bounds import bounds_of
+
+_PASSIVE = ("split",)
+
+
+def check_component(component: Component) -> None:
+    """Assert what the language relies on: a known kind, documented and bounded parameters, defaults that validate,
+    a builder that imports."""
+    label = f"{component.kind} {component.name}"
+    assert component.kind in KINDS, f"{label}: no such kind; kinds are {', '.join(KINDS)}"
+    assert component.name.isidentifier(), f"{label}: a component's name is an identifier"
+    assert issubclass(component.params, Params), f"{label}: parameters are a subclass of Params"
+    assert component.params.__doc__ and component.doc, f"{label}: the parameter model's docstring says what it is"
+    for name, field in component.params.model_fields.items():
+        _check_field(f"{label}: parameter {name}", field)
+    _check_defaults(label, component.params)
+    if component.kind not in _PASSIVE:
+        assert callable(load_attribute(component.build)), f"{label}: {component.build} is not a function"
+
+
+def _check_field(label: str, field: FieldInfo) -> None:
+    assert field.description, f"{label} has no description"
+    expected_for(field)  # raises TypeError for a type that the language has no value for
+    assert bounds_of(field) or not _holds_numbers(field.annotation), f"{label} holds numbers without bounds"
+
+
+def _holds_numbers(annotation: Any) -> bool:
+    return annotation in (int, float) or any(_holds_numbers(argument) for argument in get_args(annotation))
+
+
+def _check_defaults(label: str, params: type[Params]) -> None:
+    if any(field.is_required() for field in params.model_fields.values()):
+        return
+    try:
+        params()
+    except ValidationError as error:
+        raise AssertionError(f"{label}: the defaults do not validate: {error}") from error
+
+
+def check_face(module: str) -> None:
+    """Assert that a plugin's face imports without torch, in an interpreter of its own."""
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == 0, f"importing {module} imports torch, or fails"
+
+
+def check_optimizer(component: Component, **parameters: Any) -> None:
+    """Assert that an optimizer trains: the loss of a small regression falls, and a group at rate 0 stays as it is."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(64, 3, generator=generator)
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5]])
+    weights = torch.zeros(3, 1, requires_grad=True)
+    still = torch.ones(2, requires_grad=True)
+    groups = [
+        {"params": [weights], "lr": 0.01, "weight_decay": 0.0, "name": "all"},
+        {"params": [still], "lr": 0.0, "weight_decay": 0.0, "name": "still"},
+    ]
+    optimizer = load_attribute(component.build)(component.params(**parameters), groups)
+    losses = []
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = ((inputs @ weights - targets) ** 2).mean() + 0 * still.sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2, f"{component.name}: the loss went from {losses[0]:.3g} to {losses[-1]:.3g} only"
+    assert torch.equal(still, torch.ones(2)), f"{component.name}: parameters moved at a learning rate of 0"

@@ -1,0 +1,127 @@
+"""Parameters of the image data."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from dotexp import DataParams, OfKind, Percent, Positional, Range, Use
+from pydantic import AfterValidator, Field, model_validator
+
+
+def _folder_name(name: str) -> str:
+    if name in (".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"`{name}` is a path: the name of a folder inside the data's own is wanted")
+    return name
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(f"the pattern marks the class by one pair of parentheses, and this one has {groups}")
+    return pattern
+
+
+Fraction = Annotated[float, Percent(), Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+FolderName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_folder_name)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_group)]
+Transform = Annotated[Use, OfKind("transform")]
+
+
+class Resize(StrEnum):
+    """How an image becomes a square.
+
+    `crop`: the shorter side to the size, then the middle; `squish`: both sides to it; `pad`: the longer side to it,
+    the rest black.
+    """
+
+    crop = "crop"
+    squish = "squish"
+    pad = "pad"
+
+
+class ImageFolderParams(DataParams):
+    """Images in a folder for each class (`ants/1.jpg`), or in such folders within `train` and another (`val`).
+
+    Where there is a folder `train` that holds folders, it is the training part, and what `valid` takes as a fraction
+    or count it takes from there. Files are .jpg, .jpeg, .png, .bmp, .ppm, .pgm, .tif, .tiff or .webp; others, and
+    hidden ones, are left out.
+    """
+
+    path: Annotated[Path, Positional()] = Field(description="the folder of images")
+    valid: Fraction | Count | FolderName = Field(
+        0.2, description="images to validate with: a fraction, a count, or the name of a folder in `path`"
+    )
+    test: Fraction | Count | FolderName | None = Field(
+        None, description="images that `evaluate` alone uses, as for `valid` and drawn before it; none: there are none"
+    )
+    label: Pattern | None = Field(
+        None, description='a pattern that finds the class in the file\'s name: r"(.+)_\\d+\\.jpg$"; none: its folder'
+    )
+    size: int = Field(224, ge=1, le=4096, description="side of the square image that the model sees, in pixels")
+    resize: Resize = Field(Resize.crop, description="how an image becomes square: crop, squish or pad")
+    presize: int | None = Field(
+        None, ge=1, le=8192, description="side of a training image before augmentation, in pixels; none: size"
+    )
+    augment: Transform | tuple[Transform, ...] | None = Field(
+        None, description="how training images are varied: standard, a list of transforms, or none"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ImageFolderParams:
+        if self.presize is not None and self.presize < self.size:
+            raise ValueError(f"presize, {self.presize}, is smaller than size, {self.size}")
+        if self.presize is not None and not self.transforms:
+            raise ValueError("presize is the side before augmentation, and augment is none")
+        if isinstance(self.valid, str) and self.valid == self.test:
+            raise ValueError("valid and test are the same folder")
+        return self
+
+    @property
+    def transforms(self) -> tuple[Use, ...]:
+        """Transforms of the training images, in order."""
+        if self.augment is None:
+            return ()
+        return self.augment if isinstance(self.augment, tuple) else (self.augment,)
+
+
+Digit = Annotated[int, Field(ge=0, le=9)]
+
+
+class DigitsParams(DataParams):
+    """Handwritten digits: scikit-learn's 1,797 real ones of 8 by 8 pixels, enlarged; they come with the library.
+
+    `predict` takes image files, light ink on dark, and `digits:17` for the set's example number 17, from 0.
+    """
+
+    classes: Annotated[Range | tuple[Digit, ...], Positional()] = Field(
+        Range(low=0, high=9), description="digits to take: a range, or a list"
+    )
+    valid: Fraction | Count = Field(0.2, description="images to validate with: a fraction or a count")
+    test: Fraction | Count | None = Field(
+        None, description="images that `evaluate` alone uses: a fraction or a count; none: there are none"
+    )
+    size: int = Field(32, ge=8, le=512, description="side of the image that the model sees, in pixels")
+
+    @model_validator(mode="after")
+    def _some_digits(self) -> DigitsParams:
+        if isinstance(self.classes, Range):
+            low, high = self.classes.low, self.classes.high
+            if not (low.is_integer() and high.is_integer() and low >= 0 and high <= 9):
+                raise ValueError("classes are whole numbers from 0 to 9")
+        elif len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ValueError("classes are two different digits or more")
+        return self
+
+    @property
+    def digits(self) -> tuple[int, ...]:
+        """The digits taken, ascending."""
+        if isinstance(self.classes, Range):
+            return tuple(range(int(self.classes.low), int(self.classes.high) + 1))
+        return tuple(sorted(self.classes))

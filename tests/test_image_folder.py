@@ -1,0 +1,330 @@
+"""Images in folders: what is found, how it is split, and what the model gets to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dotexp_vision
+import numpy as np
+import pytest
+import torch
+from dotexp import ComponentError, DataContext, RunError, UsageError, Use
+from dotexp.parts import Batch
+from dotexp.seeds import Draw
+from dotexp.splits import random_split, random_split_rows
+from dotexp_vision import image_folder
+from dotexp_vision.data_params import ImageFolderParams, Resize
+from dotexp_vision.image_folder import ImageData, build, encode
+from dotexp_vision.pixels import read_image
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor
+
+CPU = torch.device("cpu")
+COLOURS = {"ants": (250, 10, 20), "bees": (20, 10, 250)}
+TRANSFORMS = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
+
+
+def fill(folder: Path, counts: dict[str, int], size: tuple[int, int] = (12, 10)) -> Path:
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.new("RGB", size, COLOURS.get(label, (9, 9, 9))).save(folder / label / f"{i:02d}.png")
+    return folder
+
+
+def noisy(folder: Path, count: int = 6) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 20, 20, 3), dtype=np.uint8)
+    for i in range(count):
+        (folder / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[i]).save(folder / "ab"[i % 2] / f"{i}.png")
+    return folder
+
+
+def load(folder: Path, seed: int = 42, **more: object) -> ImageData:
+    return build(ImageFolderParams.model_validate({"path": folder, "size": 8, **more}), DataContext(seed))
+
+
+def names(data: ImageData, part: str) -> list[Path]:
+    return list(data.part(part)._images._files)  # type: ignore[attr-defined]
+
+
+def batches(data: ImageData, part: str, draw: Draw | None = None, workers: int = 0, size: int = 4) -> list[Batch]:
+    whole = data.part(part)
+    return list(whole.batches(torch.arange(len(whole)), size, draw, CPU, workers))
+
+
+def images(data: ImageData, draw: Draw | None = None, workers: int = 0, size: int = 4) -> Tensor:
+    return torch.cat([batch.inputs[0] for batch in batches(data, "train", draw, workers, size)])
+
+
+def refusal(folder: Path, code: str, field: str, **more: object) -> str:
+    with pytest.raises(ComponentError) as caught:
+        load(folder, **more)
+    assert (caught.value.problem.code, caught.value.problem.field) == (code, field)
+    return f"{caught.value} ({caught.value.problem.help})"
+
+
+def test_class_folders_are_split_by_a_fraction(tmp_path: Path) -> None:
+    data = load(fill(tmp_path, {"bees": 6, "ants": 5}), valid=0.2)
+    facts = data.facts
+    assert (facts.train, facts.valid, facts.test) == (9, 2, 0)
+    assert facts.classes == ("ants", "bees") and facts.outputs == 2
+    assert facts.vocabulary == {"classes": ["ants", "bees"]}
+    assert len({*names(data, "train"), *names(data, "valid")}) == 11
+
+
+def test_labels_belong_to_their_images(tmp_path: Path) -> None:
+    (batch,) = batches(load(fill(tmp_path, {"bees": 3, "ants": 3}), valid=2), "train")
+    expected = torch.tensor([COLOURS[("ants", "bees")[int(t)]] for t in batch.targets]) / 255
+    assert batch.targets.dtype == torch.int64
+    torch.testing.assert_close(batch.inputs[0], expected[:, :, None, None].expand(4, 3, 8, 8))
+
+
+def test_train_and_another_folder(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"ants": 4, "bees": 3})
+    fill(tmp_path / "val", {"bees": 2, "ants": 1})
+    fill(tmp_path / "test", {"ants": 1})
+    data = load(tmp_path, valid="val", test="test")
+    assert (data.facts.train, data.facts.valid, data.facts.test) == (7, 3, 1)
+    assert torch.cat([b.targets for b in batches(data, "valid")]).tolist() == [0, 1, 1]
+    assert data.facts.notes == ()
+    with pytest.raises(KeyError):
+        load(tmp_path, valid="val").part("test")
+
+
+def test_a_fraction_is_taken_from_the_train_folder_and_unused_folders_are_noted(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"ants": 5, "bees": 5})
+    fill(tmp_path / "val", {"bees": 2, "ants": 1})
+    data = load(tmp_path, valid=0.3)
+    assert (data.facts.train, data.facts.valid) == (7, 3)
+    assert all(path.parts[-3] == "train" for path in names(data, "valid"))
+    assert "`val` is not used" in data.facts.notes[0]
+
+
+def test_a_valid_folder_beside_the_classes_is_no_class(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 4, "bees": 3})
+    fill(tmp_path / "held", {"bees": 2})
+    data = load(tmp_path, valid="held")
+    assert data.facts.classes == ("ants", "bees") and (data.facts.train, data.facts.valid) == (7, 2)
+
+
+def test_class_from_the_file_name(tmp_path: Path) -> None:
+    for name in ("great_dane_1.png", "great_dane_22.png", "pug_1.png", "pug_2.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    data = load(tmp_path, label=r"(.+)_\d+\.png$", valid=1)
+    assert data.facts.classes == ("great_dane", "pug")
+    assert "`cat.png`" in refusal(_with(tmp_path, "cat.png"), "E402", "label", label=r"(.+)_\d+\.png$")
+    with pytest.raises(ValidationError, match="one pair of parentheses, and this one has 0"):
+        ImageFolderParams(path=tmp_path, label="x")
+
+
+def _with(folder: Path, name: str) -> Path:
+    Image.new("RGB", (4, 4)).save(folder / name)
+    return folder
+
+
+def test_split_depends_on_seed_and_files_alone(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 10, "bees": 10})
+    valid = names(load(tmp_path), "valid")
+    assert names(load(tmp_path, size=16, batch_size=2, resize=Resize.squish), "valid") == valid
+    assert names(load(tmp_path, seed=1, split_seed=42), "valid") == valid
+    assert names(load(tmp_path, seed=43), "valid") != valid
+    assert load(tmp_path).facts.fingerprint == load(tmp_path, batch_size=2).facts.fingerprint
+
+
+def test_fingerprint_sees_other_files(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 3, "bees": 3})
+    before = load(tmp_path).facts.fingerprint
+    Image.new("RGB", (64, 64), (1, 2, 3)).save(tmp_path / "ants" / "00.png")
+    assert load(tmp_path).facts.fingerprint != before
+
+
+def test_test_part_is_apart_from_the_others_and_does_not_change_with_valid(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 10, "bees": 10})
+    one, two = load(tmp_path, test=4, valid=0.25), load(tmp_path, test=4, valid=2)
+    assert (one.facts.train, one.facts.valid, one.facts.test) == (12, 4, 4)
+    assert names(one, "test") == names(two, "test")
+    parts = [set(names(one, part)) for part in ("train", "valid", "test")]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 20
+
+
+def test_faults_of_the_folder(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "none", "E401", "path")
+    good = fill(tmp_path / "good", {"ants": 2, "bees": 2})
+    assert "is a file" in refusal(good / "ants" / "00.png", "E401", "path")
+    assert "no folder `val`" in refusal(good, "E401", "valid", valid="val")
+    assert "folders there: ants, bees" in refusal(good, "E401", "valid", valid="val")
+    assert "one class only" in refusal(fill(tmp_path / "one", {"ants": 2}), "E402", "path")
+    assert "leaves 0" in refusal(good, "E402", "valid", valid=4)
+    fill(good / "held", {"wasps": 1})
+    assert "lacks: wasps" in refusal(good, "E402", "valid", valid="held")
+    (good / "held" / "wasps" / "00.png").unlink()
+    assert "no images in a folder for each class" in refusal(good, "E402", "valid", valid="held")
+    (tmp_path / "empty").mkdir()
+    assert "has no images" in refusal(tmp_path / "empty", "E402", "path")
+    fill(tmp_path / "gap", {"ants": 2, "bees": 2, "wasps": 0})
+    assert "`wasps` has no images" in refusal(tmp_path / "gap", "E402", "path")
+
+
+def test_an_empty_file_is_refused_before_the_run(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 2, "bees": 2})
+    (tmp_path / "bees" / "zero.jpg").touch()
+    assert "zero.jpg is an empty file" in refusal(tmp_path, "E402", "path")
+
+
+def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 2, "bees": 2, ".cache": 3})
+    (tmp_path / "ants" / ".hidden.png").touch()
+    (tmp_path / "ants" / "notes.txt").touch()
+    facts = load(tmp_path, valid=1).facts
+    assert (facts.classes, facts.train + facts.valid) == (("ants", "bees"), 4)
+
+
+def test_unreadable_image_fails_by_name(tmp_path: Path) -> None:
+    fill(tmp_path, {"ants": 3, "bees": 3})
+    for path in (tmp_path / "ants").iterdir():
+        path.write_bytes(b"GIF? no, text")
+    for workers in (0, 1):
+        with pytest.raises(RunError, match=r"ants.0\d\.png cannot be read"):
+            batches(load(tmp_path), "train", workers=workers)
+
+
+def test_unreadable_image_in_a_worker_fails_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_folder, "HELD_BYTES", 0)
+    fill(tmp_path, {"ants": 3, "bees": 3})
+    for path in (tmp_path / "ants").iterdir():
+        path.write_bytes(path.read_bytes()[:45])
+    with pytest.raises(RunError, match=r"^the image .*ants.0\d\.png cannot be read"):
+        batches(load(tmp_path), "train", workers=1)
+
+
+def test_held_and_read_anew_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy(tmp_path)
+    held = images(load(tmp_path, valid=1))
+    monkeypatch.setattr(image_folder, "HELD_BYTES", 0)
+    assert torch.equal(images(load(tmp_path, valid=1)), held)
+    assert torch.equal(images(load(tmp_path, valid=1), workers=1), held)
+
+
+def test_batches_follow_the_order(tmp_path: Path) -> None:
+    data = load(noisy(tmp_path), valid=1)
+    order = torch.tensor([4, 0, 3])
+    one, two = data.part("train").batches(order, 2, None, CPU)
+    assert torch.equal(torch.cat([one.inputs[0], two.inputs[0]]), images(data)[order])
+    assert one.inputs[0].shape == (2, 3, 8, 8) and one.inputs[0].dtype == torch.float32
+
+
+def test_crop_squish_and_pad(tmp_path: Path) -> None:
+    pixels = np.zeros((10, 30, 3), dtype=np.uint8)
+    pixels[:, 10:20] = 255  # the middle third is white
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        Image.fromarray(pixels).save(tmp_path / label / "x.png")
+    shown = {r: images(load(tmp_path, size=10, valid=1, resize=r))[0] for r in Resize}
+    assert [float(shown[r].mean()) for r in ("crop", "squish")] == pytest.approx([1, 1 / 3], abs=0.02)
+    assert float(shown["pad"].mean()) == pytest.approx(1 / 9, abs=0.02)
+
+
+def test_images_are_read_as_a_viewer_shows_them(tmp_path: Path) -> None:
+    turned = Image.new("RGB", (4, 2), (255, 0, 0))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # the camera was held upright
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (2, 4)
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    Image.fromarray(np.full((2, 2), 257 * 100, dtype=np.uint16)).save(tmp_path / "deep.png")
+    assert read_image(tmp_path / "deep.png").getpixel((0, 0)) == (100, 100, 100)
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert read_image(tmp_path / "palette.png").getpixel((0, 0)) == (10, 200, 30)
+    Image.new("CMYK", (2, 2), (0, 0, 0, 255)).save(tmp_path / "print.jpg")
+    assert max(read_image(tmp_path / "print.jpg").getpixel((0, 0))) < 10  # type: ignore[arg-type,type-var]
+
+
+def augmented(folder: Path, **more: object) -> ImageData:
+    component = TRANSFORMS["standard"]
+    return load(folder, valid=1, augment=Use(component=component, params=component.params()), **more)
+
+
+def test_augmentation_depends_on_the_example_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = augmented(noisy(tmp_path))
+    draw = Draw(1, "stage", 0)
+    varied = images(data, draw)
+    assert not torch.equal(varied, images(data))
+    assert torch.equal(images(data, draw, size=1), varied)
+    assert torch.equal(images(data, draw, workers=2, size=2), varied)
+    (backwards,) = data.part("train").batches(torch.tensor([4, 1]), 2, draw, CPU)
+    assert torch.equal(backwards.inputs[0], varied[[4, 1]])
+    assert not torch.equal(images(data, Draw(1, "stage", 1)), varied)
+    monkeypatch.setattr(image_folder, "HELD_BYTES", 0)
+    assert torch.equal(images(augmented(tmp_path), draw, workers=1), varied)
+
+
+def test_augmentation_leaves_the_random_numbers_of_the_run_alone(tmp_path: Path) -> None:
+    data = augmented(noisy(tmp_path))
+    for workers in (0, 1):
+        torch.manual_seed(5)
+        images(data, Draw(1, "stage", 0), workers=workers)
+        after = torch.rand(3)
+        torch.manual_seed(5)
+        assert torch.equal(after, torch.rand(3))
+
+
+def test_presize_is_the_side_before_augmentation(tmp_path: Path) -> None:
+    noisy(tmp_path)
+    data = augmented(tmp_path, presize=16)
+    assert images(data, Draw(1, "stage", 0)).shape == images(data).shape == (5, 3, 8, 8)
+    with pytest.raises(ValidationError, match="augment is none"):
+        load(tmp_path, presize=16)
+    with pytest.raises(ValidationError, match="smaller than size"):
+        augmented(tmp_path, presize=4)
+
+
+def test_prediction_sees_what_validation_sees(tmp_path: Path) -> None:
+    noisy(tmp_path)
+    params = ImageFolderParams(path=Path("nowhere"), size=8, batch_size=4)
+    encoded = encode(params, {"classes": ["a", "b"]}, [str(tmp_path), str(tmp_path / "b" / "1.png")])
+    expected = [f"{label}/{i}.png" for label, i in (("a", 0), ("a", 2), ("a", 4), ("b", 1), ("b", 3), ("b", 5))]
+    inputs = [row["input"] for row in encoded.rows]
+    assert inputs == [str(tmp_path / name) for name in (*expected, "b/1.png")]
+    seen = torch.cat([inputs[0] for inputs in encoded.batches])
+    data = load(tmp_path, valid=1)
+    positions = [inputs.index(str(path)) for path in names(data, "train")]
+    assert torch.equal(seen[positions], images(data))
+
+
+def test_prediction_names_what_it_cannot_use(tmp_path: Path) -> None:
+    params = ImageFolderParams(path=Path("nowhere"), size=8)
+    with pytest.raises(UsageError, match=r"no such image or folder: .*gone\.png"):
+        encode(params, {}, [str(tmp_path / "gone.png")])
+    with pytest.raises(UsageError, match="no images in the folder"):
+        encode(params, {}, [str(tmp_path)])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(UsageError, match=r"bad\.png cannot be read"):
+        list(encode(params, {}, [str(tmp_path / "bad.png")]).batches)
+
+
+def test_real_photographs(real_data: Path) -> None:
+    data = load(real_data / "hymenoptera", valid="val", size=32)
+    assert data.facts.classes == ("ants", "bees")
+    assert (data.facts.train, data.facts.valid) == (244, 153)
+    first = batches(data, "valid", size=153)[0]
+    assert first.inputs[0].shape == (153, 3, 32, 32)
+    assert torch.bincount(first.targets).tolist() == [70, 83]
+    assert 0.3 < float(first.inputs[0].mean()) < 0.7
+
+
+def test_random_split_rules() -> None:
+    identities = [f"{i:03d}" for i in range(100)]
+    kept, held = random_split(identities, 0.29, 7)
+    assert len(held) == 29 and sorted([*kept, *held]) == list(range(100))
+    shuffled = identities[::-1]
+    assert {shuffled[i] for i in random_split(shuffled, 0.29, 7)[1]} == {identities[i] for i in held}
+    assert np.array_equal(random_split_rows(100, 29, 7)[1], held)
+    assert not np.array_equal(random_split_rows(100, 29, 8)[1], held)
+    for impossible in (0, 100, 0.001):
+        with pytest.raises(ComponentError):
+            random_split_rows(100, impossible, 7)
