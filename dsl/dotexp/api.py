@@ -99,11 +99,14 @@ def run(
     Raises SpecError where the spec or its data is wrong, RunError where training fails.
     """
     from dotexp.engine.datasets import DataStore
+    from dotexp.engine.devices import choose_device
     from dotexp.engine.executor import execute
+    from dotexp.engine.hooks import Listeners, PluginListener
     from dotexp.engine.probe import Probe
 
     registry = load_registry()
     resolved = spec if isinstance(spec, Resolved) else load(spec, set, registry)
+    choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
     made, warnings = make_plan(resolved, Probe(runs, store))
     if notify is not None:
@@ -113,7 +116,8 @@ def run(
     write_text(folder.resolved, as_text(made.experiment))
     write_json(folder.plan, made.as_json())
     plugins = {provider.name: provider.version for provider in registry.providers}
-    execute(made, folder, listener, device, plugins, store)
+    hooks = PluginListener(registry.listeners())
+    execute(made, folder, Listeners([listener, hooks] if listener else [hooks]), device, plugins, store)
     return folder
 
 

@@ -8,7 +8,9 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, SerializeAsAny, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from dotexp.diagnostics import Problem
 
@@ -162,6 +164,11 @@ class Use(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
     component: Annotated[Component, Field(exclude=True)]
     params: SerializeAsAny[Params]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Any object: which components fit depends on what is installed."""
+        return {"type": "object", "title": "component"}
 
     @property
     def kind(self) -> str:

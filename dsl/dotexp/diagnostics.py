@@ -176,10 +176,15 @@ class Collector:
     """Gathers diagnostics, each one once."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _seen: set[Diagnostic] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        self._seen.update(self.diagnostics)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic unless the same fault at the same place is there already."""
-        if diagnostic not in self.diagnostics:
+        if diagnostic not in self._seen:
+            self._seen.add(diagnostic)
             self.diagnostics.append(diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:

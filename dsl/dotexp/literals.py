@@ -16,12 +16,13 @@ _NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)(?:[eE]([+-]?[0-9]+))?(%?)")
 _HEXADECIMAL = re.compile(r"([+-]?)0([xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)")
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_MEANINGFUL = r"`\"`, `\\`, `\n`, `\t`, `\r` and `\uXXXX`"
 _LETTERS = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a literal is read: the right spelling, the fault if it was not written so, and whether that is a guess in vain."""
+    """How a literal is read: its right spelling, the fault if it was written otherwise, and whether nobody knows."""
 
     meant: str
     fault: Diagnostic | None = None
@@ -42,7 +43,7 @@ def number_value(text: str) -> int | float:
 
 
 def read_number(span: Span) -> Reading:
-    """Read what looks like a number. E105 for a wrong spelling or a magnitude that no float has, E107 for its length."""
+    """Read what looks like a number. E105 for a wrong spelling or a magnitude no float has, E107 for its length."""
     text = span.text
     if sum(character.isdigit() for character in text) > LONGEST_NUMBER:
         return Reading("0", Diagnostic("E107", f"a number has at most {LONGEST_NUMBER} digits", span), broken=True)
@@ -50,13 +51,18 @@ def read_number(span: Span) -> Reading:
         fault = _out_of_range(span)
         return Reading("0" if fault else text, fault, broken=fault is not None)
     meant, sure = respell(text)
-    help = "a number has digits on both sides of its point, and no letter touches it" if meant is None or not sure else ""
+    help = (
+        "a number has digits on both sides of its point, and no letter touches it" if meant is None or not sure else ""
+    )
     fault = Diagnostic("E105", f"`{text}` is not how a number is written", span, suggestion=meant, help=help)
     return Reading(meant or "0", fault, broken=not sure)
 
 
 def respell(text: str) -> tuple[str | None, bool]:
-    """Right spelling of a wrong number, and whether it surely means the same: `.5` 0.5, `1_000` 1000, `2x` 2 (a guess)."""
+    """Right spelling of a wrong number, and whether it surely means the same.
+
+    `.5` is 0.5 and `1_000` is 1000; `2x` may be 2, which is a guess.
+    """
     number, percent = (text[:-1], "%") if text.endswith("%") else (text, "")
     if match := _HEXADECIMAL.fullmatch(number):
         return f"{match[1]}{int('0' + match[2], 0)}{percent}", True
@@ -113,8 +119,10 @@ def read_string(span: Span) -> Reading:
         inside = text[1:-1]
         doubled = _ESCAPE.sub(lambda match: match[0] if _known(match[0]) else "\\" + match[0], text)
         meant = f'r"{inside}"' if '"' not in inside else doubled
-        help = "in a string only `\\\"`, `\\\\`, `\\n`, `\\t`, `\\r` and `\\uXXXX` mean something; a raw string r\"…\" has no escapes"
-        return Reading(meant, Diagnostic("E106", f"`{wrong}` means nothing in a string", span, suggestion=meant, help=help))
+        help = f'only {_MEANINGFUL} mean something in a string; a raw string r"…" has no escapes'
+        return Reading(
+            meant, Diagnostic("E106", f"`{wrong}` means nothing in a string", span, suggestion=meant, help=help)
+        )
     value = unquote(text)
     for character in value:
         if character == "\0" or "\ud800" <= character <= "\udfff":
@@ -129,7 +137,7 @@ def read_unclosed(span: Span) -> Reading:
     place = span.source.span(span.start, span.start + opening)
     help = "a string ends on the line where it starts"
     if span.text.endswith('\\"'):
-        help = "a backslash before the closing quote takes its meaning away: double it, or write the raw form r\"…\""
+        help = 'a backslash before the closing quote takes its meaning away: double it, or write the raw form r"…"'
     return Reading('""', Diagnostic("E106", "this string is not closed", place, help=help), broken=True)
 
 

@@ -10,9 +10,27 @@ from dotexp.source import Span
 
 LONGEST_EXPERIMENT_NAME = 64
 
-_LOOK_ALIKES = dict(zip("аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЅЈοαρυικνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhqwABEKMHOPCTYXISJoapuikvABEZHIKMNOPTYX", strict=True))
+_LOOK_ALIKES = dict(
+    zip(
+        "аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЅЈοαρυικνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+        "aeopcyxijsdhqwABEKMHOPCTYXISJoapuikvABEZHIKMNOPTYX",
+        strict=True,
+    )
+)
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "BOPOMOFO"})
-_MEANT = {"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "…": "..", "‥": "..", "×": "*", "÷": "/", "·": "*"}
+_MEANT = {
+    "‐": "-",
+    "‑": "-",
+    "‒": "-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "…": "..",
+    "‥": "..",
+    "×": "*",
+    "÷": "/",
+    "·": "*",
+}
 
 
 def describe(character: str) -> str:
@@ -58,7 +76,9 @@ def mixed_scripts(span: Span) -> Diagnostic | None:
         return None
     most = Counter(scripts[letter] for letter in text if letter in scripts).most_common()
     usual = "LATIN" if most[0][1] == dict(most).get("LATIN") else most[0][0]
-    odd = next(letter for letter in text if (letter in scripts and scripts[letter] != usual) or scripts.get(letter) == "")
+    odd = next(
+        letter for letter in text if (letter in scripts and scripts[letter] != usual) or scripts.get(letter) == ""
+    )
     plain = "".join(_plain(letter) for letter in text)
     looks = f" looks like {_plain(odd)}" if _plain(odd) != odd else " is of another script than the rest"
     return Diagnostic(
@@ -74,7 +94,9 @@ def experiment_name(name: str, span: Span) -> Diagnostic | None:
     """E108 for a name that cannot name a run's folder: ASCII, at most 64 characters; None for a good one."""
     if not name.isascii():
         odd = next(letter for letter in name if not letter.isascii())
-        return Diagnostic("E108", "an experiment's name is ASCII: it names a folder", span, help=f"{describe(odd)} is not")
+        return Diagnostic(
+            "E108", "an experiment's name is ASCII: it names a folder", span, help=f"{describe(odd)} is not"
+        )
     if len(name) > LONGEST_EXPERIMENT_NAME:
         message = f"an experiment's name has at most {LONGEST_EXPERIMENT_NAME} characters; this one has {len(name)}"
         return Diagnostic("E108", message, span, help="it names a folder; the description may be long")

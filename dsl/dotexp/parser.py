@@ -132,25 +132,34 @@ class _Run:
                 continue
             if lexeme.type == END:
                 return result
-            self._follow(lexeme)
             self.at += 1
+            if not self._follow(lexeme):
+                return None
 
-    def _follow(self, lexeme: Lexeme) -> None:
-        """Keep account of what is open."""
+    def _follow(self, lexeme: Lexeme) -> bool:
+        """Keep account of what is open. False where nothing can be parsed any more."""
         if lexeme.type in CLOSERS:
             if self.parser.parser_state.state_stack[-1] in self.language.lists:
                 self.block = lexeme
-                return
+                return True
             self.brackets.append(lexeme)
             if len(self.brackets) == DEEPEST + 1:
-                self.faults.append(Diagnostic("E107", f"brackets stand in brackets {DEEPEST} deep at most", lexeme.span))
-                self._give_up(self._trouble(), None)
-                self.at -= 1
+                self.faults.append(
+                    Diagnostic("E107", f"brackets stand in brackets {DEEPEST} deep at most", lexeme.span)
+                )
+                return self._too_deep()
         elif lexeme.type in CLOSERS.values():
             if self.brackets:
                 self.brackets.pop()
             else:
                 self.block = None
+        return True
+
+    def _too_deep(self) -> bool:
+        trouble = self._trouble()
+        if trouble.inside:
+            self._give_up(trouble, None)
+        return bool(trouble.inside)
 
     def _mend(self) -> bool:
         trouble = self._trouble()
@@ -187,7 +196,9 @@ class _Run:
         state = self.parser.parser_state
         depth = len(state.state_stack) - 1
         lists = self.language.lists
-        within = {TOP, MODEL, STAGE} if self.block else {TOP}  # a block's own states lie in the stack until its reduction
+        within = (
+            {TOP, MODEL, STAGE} if self.block else {TOP}
+        )  # a block's own states lie in the stack until its reduction
         while depth >= 0 and lists.get(state.state_stack[depth]) not in within:
             depth -= 1
         inside = lists[state.state_stack[depth]] if depth >= 0 else ""

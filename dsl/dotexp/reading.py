@@ -26,7 +26,9 @@ def read(data: bytes, name: str, folder: Path = Path()) -> tuple[Source, tuple[D
     and at their place for malformed bytes and for a NUL.
     """
     if len(data) > LARGEST:
-        return _refuse(name, folder, "E107", f"a spec has at most {LARGEST:,} bytes; this one has {len(data):,}", "is this a spec?")
+        return _refuse(
+            name, folder, "E107", f"a spec has at most {LARGEST:,} bytes; this one has {len(data):,}", "is this a spec?"
+        )
     for mark, encoding in _OTHER_ENCODINGS.items():
         if data.startswith(mark):
             return _refuse(name, folder, "E101", f"this file is {encoding}", "save it as UTF-8")
@@ -35,7 +37,9 @@ def read(data: bytes, name: str, folder: Path = Path()) -> tuple[Source, tuple[D
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         at = len(data[: error.start].decode("utf-8"))
-        return _refuse(name, folder, "E101", f"byte 0x{data[error.start]:02x} is not UTF-8", _written(data[error.start]), text, at)
+        return _refuse(
+            name, folder, "E101", f"byte 0x{data[error.start]:02x} is not UTF-8", _written(data[error.start]), text, at
+        )
     if "\0" in text:
         return _refuse(name, folder, "E101", "byte 0x00 is not text", "is this a spec?", text, text.index("\0"))
     return source_from_text(text, name, folder), ()

@@ -18,8 +18,9 @@ from dotexp.source import Source, Span
 END = "$END"
 
 KEYWORDS: Mapping[str, str] = {
-    **{word: word.upper() for word in ["dotexp", "extends", "experiment", "seed", "param", "model", "metrics", "stage", "stages", "runtime"]},
-    **{word: word.upper() for word in ["groups", "fit", "freeze", "unfreeze", "before", "except"]},
+    **{word: word.upper() for word in ("dotexp", "extends", "experiment", "seed", "param", "model", "metrics")},
+    **{word: word.upper() for word in ("stage", "stages", "runtime", "groups", "fit", "freeze", "unfreeze")},
+    **{word: word.upper() for word in ("before", "except")},
     **dict.fromkeys(("data", "loss", "optimizer"), "SETTING"),
     **dict.fromkeys(("body", "head"), "PART"),
     **dict.fromkeys(("true", "false", "none"), "CONSTANT"),
@@ -110,7 +111,7 @@ _PIECE = re.compile(
 
 
 def _probable_end(text: str) -> int:
-    """Length of an unclosed string, given its line's rest: a comment, and brackets that it did not open, stay outside."""
+    """Length of an unclosed string in its line's rest: a comment, and brackets that it did not open, stay outside."""
     comment = re.search(r"\s+#", text)
     inside = text[: comment.start()] if comment else text.rstrip()
     tail = len(re.sub(r"[\s)\]},]+$", "", inside))

@@ -12,7 +12,10 @@ from dotexp.tokens import END, KEYWORDS, Lexeme
 TOP, MODEL, STAGE = "top", "model", "stage"
 
 LEADERS: Mapping[str, tuple[str, ...]] = {
-    TOP: tuple(["dotexp", "extends", "experiment", "seed", "param", "data", "model", "loss", "optimizer", "metrics", "stage", "stages", "runtime"]),
+    TOP: (
+        *("dotexp", "extends", "experiment", "seed", "param", "data", "model"),
+        *("loss", "optimizer", "metrics", "stage", "stages", "runtime"),
+    ),
     MODEL: ("body", "head", "groups"),
     STAGE: ("freeze", "unfreeze", "fit", "loss", "optimizer", "data"),
 }
@@ -28,8 +31,23 @@ WORDS = frozenset({"NAME", *KEYWORDS.values()}) - {"CONSTANT"}
 
 _NOT_BEHIND_A_LEADER = frozenset({"EQUAL", "COMMA", "DOT", "DOTDOT", "RPAR", "RSQB", "SIGN"})
 _BEHIND_A_LEADER = WORDS | {"STRING", "NUMBER", "LPAR", "LBRACE"}
-_NEAR = 2000  # lexemes: a bound on the work for text that only opens brackets
+_NEAR = 400  # lexemes: a bound on the work for text that only opens brackets
 _TAKES_CHANGES = frozenset({"data", "model", "loss", "optimizer", "stages", "runtime", "body", "head", "fit"})
+
+
+_NEEDS = {
+    "dotexp": "a version number, such as `dotexp 1`",
+    "extends": 'a path in quotes, such as `extends "base.exp"`',
+    "experiment": "a name, such as `experiment pets`",
+    "seed": "a number, such as `seed 42`",
+    "param": "a name, `=` and a value, such as `param epochs = 2`",
+    "metrics": "a metric, such as `metrics accuracy`",
+    "stage": "a name and members, such as `stage head { … }`",
+    "model": "a component, or `{ body …  head … }`",
+    "groups": "groups of layers, such as `groups early [stem..layer2], late [layer3]`",
+    "freeze": "layers or groups, such as `freeze body`",
+    "runtime": "settings in parentheses",
+}
 
 
 @dataclass(frozen=True)
@@ -147,11 +165,18 @@ def shown(lexeme: Lexeme) -> str:
     if lexeme.type == END:
         return "the end of the text"
     text = lexeme.text or lexeme.meant
+    if not text.isprintable():
+        return "this"
     if lexeme.type == "STRING":
-        return f"`{text}`" if len(text) <= 30 and text.isprintable() else "this text"
+        return f"`{text}`" if len(text) <= 30 else "this text"
     return f"`{text if len(text) <= 40 else text[:36] + '…'}`"
 
 
 def between(first: Lexeme, last: Lexeme) -> Span:
     """The text from one lexeme to another."""
     return Span(first.source, first.start, last.end)
+
+
+def needs(lead: str) -> str:
+    """What a statement led by this keyword needs behind it."""
+    return _NEEDS.get(lead, "a component, or changes in parentheses")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,15 +20,15 @@ class Header(StrEnum):
 
 
 def _one_separator(text: str) -> str:
-    if (len(text) != 1 and text != "::") or text in '"\r\n':
-        raise ValueError('a separator is one character, neither a quote nor a line break, or "::"')
+    if text != "::" and (len(text) != 1 or text.isalnum() or text in '"\r\n'):
+        raise ValueError('a separator is one character, no letter, digit, quote or line break, or else "::"')
     return text
 
 
 def _known_encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
-    except LookupError:
+        "a".encode(name)
+    except (LookupError, UnicodeError):
         raise ValueError(f"no text encoding is called `{name}`; utf-8 and latin-1 are the usual ones") from None
     return name
 

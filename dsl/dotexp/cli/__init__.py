@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import click
@@ -78,14 +78,16 @@ def group(ctx: click.Context, traceback: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with 0 (fine), 1 (the run failed), 2 (the spec or call is wrong) or 130."""
-    traceback = "--traceback" in sys.argv or bool(os.environ.get("DOTEXP_TRACEBACK"))
-    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
+    """Run the command line and exit with its code."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Call a command; return 0 (fine), 1 (the run failed), 2 (the spec or call is wrong) or 130 (interrupted)."""
+    traceback = "--traceback" in arguments or bool(os.environ.get("DOTEXP_TRACEBACK"))
+    left = [argument for argument in arguments if argument != "--traceback"]
     try:
-        group.main(arguments, prog_name="spec-runner", standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as exit_:
-        code = exit_.exit_code
+        code: int = group.main(left, prog_name="spec-runner", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         code = 2
@@ -99,7 +101,7 @@ def main() -> None:
         if traceback:
             raise
         code = _explain(error)
-    sys.exit(code)
+    return code
 
 
 def _explain(error: Exception) -> int:

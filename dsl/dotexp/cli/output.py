@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,26 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
-    """Print columns, padded to the widest cell."""
+def columns(
+    rows: Sequence[Sequence[str]], header: Sequence[str] = (), right: Container[int] = (), indent: str = ""
+) -> str:
+    """Lay rows out in columns, each as wide as its widest cell; the columns numbered in `right` end flush."""
     every = [header, *rows] if header else list(rows)
     widths = [max(len(row[i]) for row in every) for i in range(len(every[0]))] if every else []
+    lines = []
     for row in every:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        cells = (
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append(f"{indent}{'  '.join(cells)}".rstrip())
+    return "\n".join(lines)
+
+
+def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
+    """Print rows in columns."""
+    if rows or header:
+        click.echo(columns(rows, header))
 
 
 def said(value: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
+from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
 from dotexp.plan import GroupPlan, Plan, StagePlan
 from dotexp.resolve.text import freeze_text
@@ -37,7 +37,7 @@ def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: E
     console.print(
         f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {resolved.fit.name}", markup=False
     )
-    console.print(_groups(stage))
+    console.print(_groups(stage), markup=False)
     rates = next((rates for rates in stage.rates if rates is not None), None)
     if rates:
         console.print(f"  learning rate  {curve(rates)}", markup=False)
@@ -52,21 +52,20 @@ def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: E
     console.print(f"  estimate: {estimate.said()}", markup=False)
 
 
-def _groups(stage: StagePlan) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 2))
-    for column in ("group", "layers", "parameters", "trainable", "batch norm", "lr start", "peak", "end"):
-        table.add_column(column, justify="left" if column in ("group", "layers", "batch norm") else "right")
-    for group, rates in zip(stage.groups, stage.rates, strict=True):
-        ends = ("frozen", "", "") if rates is None else tuple(f"{r:.2e}" for r in (rates[0], max(rates), rates[-1]))
-        table.add_row(
+def _groups(stage: StagePlan) -> str:
+    header = ("group", "layers", "parameters", "trainable", "batch norm", "lr start", "peak", "end")
+    rows = [
+        (
             group.name,
             _layers(group),
             f"{group.parameters:,}",
             f"{group.trainable_parameters:,}",
             group.batchnorm,
-            *ends,
+            *(("frozen", "", "") if rates is None else (f"{r:.3g}" for r in (rates[0], max(rates), rates[-1]))),
         )
-    return table
+        for group, rates in zip(stage.groups, stage.rates, strict=True)
+    ]
+    return columns(rows, header, right=range(2, 4), indent="  ")
 
 
 def _layers(group: GroupPlan) -> str:
