@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from specs import IMAGES, RATINGS
-
 from dotexp.cli import COMMANDS, call
+
+from specs import IMAGES, RATINGS
 
 QUICK = RATINGS.replace("latent_ratings", "latent_ratings(users = 60, items = 40, batch_size = 32)")
 QUICK += "\nruntime(threads = 1)\n"
@@ -131,8 +131,8 @@ def test_calls_that_are_wrong(tmp_path: Path, finished: Path) -> None:
 def test_the_run_folder(finished: Path) -> None:
     run = finished / "runs" / "films-1"
     names = {
-        "spec.exp", "resolved.exp", "plan.json", "environment.json", "metrics.jsonl", "schedule.json", "vocabulary.json",
-        "model.safetensors", "result.json",
+        "spec.exp", "resolved.exp", "plan.json", "environment.json", "metrics.jsonl", "schedule.json",
+        "vocabulary.json", "model.safetensors", "result.json",
     }  # fmt: skip
     assert names <= {path.name for path in run.iterdir()}
     assert (run / "spec.exp").read_text() == (finished / "films.exp").read_text()

@@ -25,7 +25,7 @@ from dotexp.engine.prediction import predict
 from dotexp.engine.probe import Probe
 from dotexp.engine.weights import load_weights, save_weights
 from dotexp.parts import Encoded
-from dotexp.plan import LayerCount, Plan
+from dotexp.plans import LayerCount, Plan
 from dotexp.runs import EpochRow, RunFolder, RunResult, Status, create_run
 from dotexp.seeds import derive
 from dotexp.spec import Device, FreezeLayers, LayerSpan, Precision, Runtime

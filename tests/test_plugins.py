@@ -10,10 +10,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 from conftest import REPOSITORY
-from specs import RATINGS, checked, faults, only, resolved
-
 from dotexp import Component, Facts, Params, hookimpl
 from dotexp.plugins import Registry, load_registry
+
+from specs import RATINGS, checked, faults, only, resolved
 
 
 class OwnParams(Params):

@@ -11,7 +11,7 @@ from dotexp.engine.executor import execute
 from dotexp.engine.network import build_network
 from dotexp.engine.weights import load_weights
 from dotexp.parts import TensorPart
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 from dotexp.runs import RunFolder, RunResult, create_run
 from dotexp.seeds import Draw, derive
 from dotexp.spec import FreezeLayers, LayerSpan

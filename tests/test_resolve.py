@@ -95,7 +95,7 @@ def test_a_param_that_hides_a_member_is_an_error() -> None:
 def test_a_stages_own_components_and_changes() -> None:
     text = IMAGES.replace(
         "fit one_cycle(epochs = 2",
-        "data(batch_size = 16) optimizer(wd = 0.3) loss cross_entropy(label_smoothing = 0.1)\n fit one_cycle(epochs = 2",
+        "data(batch_size = 16) optimizer(wd = 0.3) loss cross_entropy(label_smoothing = 0.1) fit one_cycle(epochs = 2",
     )
     head, everything = resolved(text).experiment.stages
     assert dict(head.data.params)["batch_size"] == 64

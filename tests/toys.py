@@ -10,7 +10,7 @@ import torch
 from dotexp import Body, Component, DataContext, DataFacts, DataParams, Facts, LayerGroup, OfKind, Params, RunWeights
 from dotexp.components import Task, Use
 from dotexp.parts import Data, Part, TensorPart
-from dotexp.plan import GroupPlan, LayerCount, Plan, StagePlan
+from dotexp.plans import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.seeds import derive
 from dotexp.spec import Device, Experiment, Freeze, Kept, Model, Runtime, Stage, Unfreeze, frozen_layers
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""The commands as functions: load, check, plan, run, evaluate, predict, with typed values. Torch is imported late."""
+"""The commands that may need torch as functions with typed values; torch is imported when one is called."""
 
 from __future__ import annotations
 
@@ -7,23 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dotexp.checking import SpecPath, load
 from dotexp.components import Task, load_attribute
-from dotexp.diagnostics import Diagnostic, SpecError, UsageError
-from dotexp.parser import read
-from dotexp.plan import Plan
+from dotexp.diagnostics import Diagnostic, UsageError
+from dotexp.locks import run_lock
 from dotexp.planner import make_plan
+from dotexp.plans import Plan
 from dotexp.plugins import Registry, load_registry
-from dotexp.resolve import Resolved, resolve
+from dotexp.resolve import Resolved
 from dotexp.resolve.text import as_text
-from dotexp.runs import DEFAULT_ROOT, RunFolder, create_run, open_run, write_json, write_text
+from dotexp.runs import (
+    DEFAULT_ROOT,
+    RunFolder,
+    Status,
+    create_run,
+    newest_unfinished,
+    open_run,
+    write_json,
+    write_text,
+)
 from dotexp.spec import Device
 
 if TYPE_CHECKING:
     from dotexp.engine.evaluation import Evaluation
     from dotexp.engine.listener import Listener
+    from dotexp.engine.verification import Verification
 
-SpecPath = str | Path
-STDIN = "-"
 Notify = Callable[[tuple[Diagnostic, ...]], None]
 
 
@@ -46,28 +55,6 @@ class Prediction:
         if self.probabilities is not None:
             row["probabilities"] = self.probabilities
         return {**row, "unknown": list(self.unknown)} if self.unknown else row
-
-
-def check(
-    spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None
-) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
-    """Check a spec file (`-`: standard input): the experiment, None where it has errors, and every diagnostic.
-
-    Opens no data or weights and does not import torch. Raises UsageError where the file cannot be read.
-    """
-    data, name, folder = _bytes(spec)
-    source, faults = read(data, name, folder)
-    if any(d.severity == "error" for d in faults):
-        return None, faults
-    return resolve(source, registry or load_registry(), set)
-
-
-def load(spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None) -> Resolved:
-    """Load and resolve a spec file. Raises SpecError with every fault found."""
-    resolved, diagnostics = check(spec, set, registry)
-    if resolved is None:
-        raise SpecError(diagnostics)
-    return resolved
 
 
 def plan(
@@ -101,7 +88,6 @@ def run(
     from dotexp.engine.datasets import DataStore
     from dotexp.engine.devices import choose_device
     from dotexp.engine.executor import execute
-    from dotexp.engine.hooks import Listeners, PluginListener
     from dotexp.engine.probe import Probe
 
     registry = load_registry()
@@ -112,13 +98,67 @@ def run(
     if notify is not None:
         notify(warnings)
     folder = create_run(made.experiment.name, runs)
-    write_text(folder.spec, _as_written(resolved))
-    write_text(folder.resolved, as_text(made.experiment))
-    write_json(folder.plan, made.as_json())
-    plugins = {provider.name: provider.version for provider in registry.providers}
-    hooks = PluginListener(registry.listeners())
-    execute(made, folder, Listeners([listener, hooks] if listener else [hooks]), device, plugins, store)
+    with run_lock(folder):
+        write_text(folder.spec, _as_written(resolved))
+        write_text(folder.resolved, as_text(made.experiment))
+        write_json(folder.plan, made.as_json())
+        execute(made, folder, _listeners(registry, listener), device, registry.versions(), store)
     return folder
+
+
+def resume(
+    run: str | Path | RunFolder,
+    runs: Path = DEFAULT_ROOT,
+    device: Device | None = None,
+    allow_changes: bool = False,
+    listener: Listener | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> RunFolder:
+    """Go on with an interrupted run, to the same bits as if it had not been; a finished run is left as it is.
+
+    `run` may be an experiment's name, for its newest run. The device and the threads are those the run had. `notify`
+    hears of damaged checkpoints, and of a run that starts from the beginning. Raises UsageError, with all that has
+    changed, unless `allow_changes`; RunError where no checkpoint is sound or another process works on the run.
+    """
+    from dotexp.engine.datasets import DataStore
+    from dotexp.engine.executor import execute
+    from dotexp.engine.probe import Probe
+    from dotexp.engine.resuming import prepare
+
+    folder = run if isinstance(run, RunFolder) else newest_unfinished(str(run), runs) or open_run(str(run), runs)
+    with run_lock(folder):
+        if folder.status is Status.finished:
+            return folder
+        registry, store = load_registry(), DataStore()
+        made, _ = make_plan(_resolved_run(folder, ()), Probe(runs, store))
+        resumption = prepare(made, folder, registry.versions(), device, allow_changes)
+        if notify is not None:
+            for note in resumption.notes:
+                notify(note)
+        folder.result.unlink(missing_ok=True)
+        hooks = _listeners(registry, listener)
+        execute(resumption.plan, folder, hooks, resumption.device, registry.versions(), store, resumption)
+    return folder
+
+
+def verify(
+    run: str | Path | RunFolder,
+    runs: Path = DEFAULT_ROOT,
+    device: Device | None = None,
+    listener: Listener | None = None,
+) -> Verification:
+    """Do a finished run again from its resolved.exp, with its device and threads, and say what differs.
+
+    Nothing in the run's folder changes. Raises UsageError for a run that is not finished.
+    """
+    from dotexp.engine.datasets import DataStore
+    from dotexp.engine.probe import Probe
+    from dotexp.engine.verification import verify_run
+
+    folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
+    store = DataStore()
+    made, _ = make_plan(_resolved_run(folder, ()), Probe(runs, store))
+    return verify_run(made, folder, load_registry().versions(), store, device, listener)
 
 
 def evaluate(
@@ -182,23 +222,18 @@ def _prediction(row: dict[str, Any], output: Any, task: Task, classes: tuple[str
     return Prediction(row, max(probabilities, key=lambda name: probabilities[name]), probabilities, unknown)
 
 
+def _listeners(registry: Registry, listener: Listener | None) -> Listener:
+    from dotexp.engine.hooks import Listeners, PluginListener
+
+    origins = {provider.name: f"{provider.distribution} {provider.version}" for provider in registry.providers}
+    hooks = PluginListener(registry.listeners(), origins)
+    return Listeners([listener, hooks] if listener else [hooks])
+
+
 def _resolved_run(folder: RunFolder, set: Sequence[str]) -> Resolved:
     if not folder.resolved.exists():
         raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
     return load(folder.resolved, set)
-
-
-def _bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
-    if str(spec) == STDIN:
-        import sys
-
-        return sys.stdin.buffer.read(), "<stdin>", Path()
-    path = Path(spec)
-    try:
-        return path.read_bytes(), str(path), path.parent
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"cannot read {path}: {reason}") from error
 
 
 def _as_written(resolved: Resolved) -> str:

@@ -65,7 +65,7 @@ class OfKind:
 class Range(BaseModel):
     """Numbers from `low` to `high`, both included; written `0..5`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
     low: float
     high: float
 
@@ -161,7 +161,7 @@ class Component:
 class Use(BaseModel):
     """A component with its validated parameters."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
     component: Annotated[Component, Field(exclude=True)]
     params: SerializeAsAny[Params]
 

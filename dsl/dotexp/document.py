@@ -1,22 +1,24 @@
-"""A parsed spec: statements and values as written, each with its span. Nothing is looked up yet."""
+"""A parsed spec: statements and values as written, each with its span. Nothing is looked up yet.
+
+Named tuples, since there are many: a data class takes five times as long to make, and every `check` pays for it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from dotexp.diagnostics import Diagnostic
 from dotexp.source import Source, Span
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A name, or a keyword that stands where a name may."""
 
     text: str
     span: Span
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """`3`, `1e-3`, `20%`: `value` is an int when written without point and exponent; a percent is divided by 100."""
 
     value: int | float
@@ -24,8 +26,7 @@ class Number:
     percent: bool = False
 
 
-@dataclass(frozen=True)
-class NumberRange:
+class NumberRange(NamedTuple):
     """`0..5`, both ends included."""
 
     low: Number
@@ -33,40 +34,40 @@ class NumberRange:
     span: Span
 
 
-@dataclass(frozen=True)
-class Text:
-    """A quoted string with its escapes undone, or a raw one."""
+class Text(NamedTuple):
+    """A quoted string with its escapes undone, or a raw one.
+
+    `faults` has something only for text of the command line that is no value of the language, such as a path whose
+    quotes the shell took away: they count where a parameter takes no text.
+    """
 
     value: str
     span: Span
+    faults: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(NamedTuple):
     """`true`, `false` or `none`."""
 
     value: bool | None
     span: Span
 
 
-@dataclass(frozen=True)
-class ListValue:
+class ListValue(NamedTuple):
     """`[a, b]`."""
 
     items: tuple[Value, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class MapValue:
+class MapValue(NamedTuple):
     """`{head = 1e-3, "a key" = 2}`."""
 
     entries: tuple[tuple[Word, Value], ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     """One argument of a call; `name` is None for a positional one."""
 
     name: Word | None
@@ -74,8 +75,7 @@ class Argument:
     span: Span
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """`adam`, `adam(wd = 0.1)`, `vision.resnet34(…)`: a component, or, without arguments, whatever the name means.
 
     `arguments` is None where no parentheses stand; `owner` is the plugin's name before the dot.
@@ -90,8 +90,7 @@ class Call:
 Value = Number | NumberRange | Text | Constant | ListValue | MapValue | Call
 
 
-@dataclass(frozen=True)
-class LayerItem:
+class LayerItem(NamedTuple):
     """`layer4`, or `stem..layer1`: one layer or group, or every layer from `first` to `last`."""
 
     first: Word
@@ -99,8 +98,7 @@ class LayerItem:
     span: Span
 
 
-@dataclass(frozen=True)
-class GroupItem:
+class GroupItem(NamedTuple):
     """`early [stem..layer2]`: a learning-rate group; the name is optional."""
 
     name: Word | None
@@ -108,24 +106,21 @@ class GroupItem:
     span: Span
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """`dotexp 1`."""
 
     number: Number
     span: Span
 
 
-@dataclass(frozen=True)
-class Extends:
+class Extends(NamedTuple):
     """`extends "base.exp"`."""
 
     path: Text
     span: Span
 
 
-@dataclass(frozen=True)
-class ExperimentName:
+class ExperimentName(NamedTuple):
     """`experiment pets "…"`."""
 
     name: Word
@@ -133,16 +128,14 @@ class ExperimentName:
     span: Span
 
 
-@dataclass(frozen=True)
-class Seed:
+class Seed(NamedTuple):
     """`seed 42`."""
 
     value: Value
     span: Span
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """`param epochs = 2`."""
 
     name: Word
@@ -150,8 +143,7 @@ class Param:
     span: Span
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """A keyword with one component (`data ratings(…)`) or with changes alone (`data(size = 288)`).
 
     Keywords: data, model, body, head, loss, optimizer, fit, stages, and runtime (which has changes only).
@@ -164,32 +156,28 @@ class Component:
     span: Span
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(NamedTuple):
     """`metrics error_rate, accuracy`."""
 
     calls: tuple[Call, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """`groups early [stem..layer2], late [layer3, layer4], head [head]`."""
 
     items: tuple[GroupItem, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class ModelBlock:
+class ModelBlock(NamedTuple):
     """`model { … }`: members are components (body, head) and groups, in the order written."""
 
     members: tuple[Component | Groups, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Freeze:
+class Freeze(NamedTuple):
     """`freeze …` or `unfreeze`.
 
     `unfreeze` has neither `before` nor items; `freeze before layer4` has `before`; `kept` is the word after `except`.
@@ -202,8 +190,7 @@ class Freeze:
     span: Span
 
 
-@dataclass(frozen=True)
-class StageBlock:
+class StageBlock(NamedTuple):
     """`stage head { … }`: members are freeze statements and components (fit, loss, optimizer, data)."""
 
     name: Word
@@ -214,8 +201,7 @@ class StageBlock:
 Statement = Version | Extends | ExperimentName | Seed | Param | Component | Metrics | ModelBlock | StageBlock
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A whole file: its statements in the order written."""
 
     source: Source

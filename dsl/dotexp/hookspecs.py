@@ -10,7 +10,7 @@ import pluggy
 from dotexp.components import Component
 
 if TYPE_CHECKING:
-    from dotexp.plan import Plan
+    from dotexp.plans import Plan
     from dotexp.runs import EpochRow, RunFolder, RunResult
 
 PROJECT = "dotexp"

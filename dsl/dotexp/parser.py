@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lark import Lark, Token
-from lark.common import LexerConf
 from lark.exceptions import UnexpectedToken
-from lark.lexer import Lexer
 from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from dotexp.building import Builder
 from dotexp.diagnostics import Diagnostic
 from dotexp.document import Document, ExperimentName, Freeze, ModelBlock, StageBlock, Statement, Value
+from dotexp.grammar import load_parser
 from dotexp.names import experiment_name
 from dotexp.reading import read
 from dotexp.source import Source, Span
-from dotexp.syntax_errors import explain
-from dotexp.tokens import END, TRIVIA, Lexeme, tokenise
-from dotexp.trouble import CLOSERS, MODEL, STAGE, TOP, Mend, Trouble, next_start
+from dotexp.tokens import CLOSERS, END, MODEL, STAGE, TOP, TRIVIA, Lexeme, tokenise
+
+if TYPE_CHECKING:
+    from dotexp.trouble import Mend, Trouble
 
 __all__ = ["parse", "parse_freeze", "parse_value", "read"]
 
@@ -57,17 +57,6 @@ def parse_freeze(source: Source) -> tuple[Freeze | None, tuple[Diagnostic, ...]]
     return (None if run.faults else freeze), _in_order(run.faults)
 
 
-class _NoLexer(Lexer):
-    """Lark is handed lexemes one at a time: lexing is lossless and never stops, which its own lexers are not."""
-
-    def __init__(self, _: LexerConf) -> None:
-        pass
-
-    def lex(self, lexer_state: Any, parser_state: Any) -> Iterator[Token]:
-        """Yield nothing."""
-        return iter(())
-
-
 @dataclass(frozen=True)
 class Language:
     """The parser that Lark makes of the grammar, its table, and which of its states are lists of members."""
@@ -80,17 +69,8 @@ class Language:
 
 @cache
 def language() -> Language:
-    """Build the parser from experiment.lark, once."""
-    lark = Lark.open_from_package(
-        "dotexp",
-        "experiment.lark",
-        parser="lalr",
-        lexer=_NoLexer,
-        start=["start", "only_value", "only_freeze"],
-        transformer=Builder(),
-        keep_all_tokens=True,
-        maybe_placeholders=False,
-    )
+    """Make the parser, once."""
+    lark = load_parser(Builder())
     table = lark.parse_interactive("", start="start").parser_state.parse_conf.parse_table
     states = table.states
     lists = {}
@@ -163,6 +143,8 @@ class _Run:
 
     def _mend(self) -> bool:
         trouble = self._trouble()
+        from dotexp.syntax_errors import explain  # most texts have no errors, and it takes time to import
+
         mend = explain(trouble)
         if mend.diagnostic is not None:
             self.faults.append(mend.diagnostic)
@@ -187,6 +169,8 @@ class _Run:
             while state.state_stack[-1] not in self.language.lists:
                 state.state_stack.pop()
                 state.value_stack.pop()
+        from dotexp.trouble import next_start
+
         self.at = next_start(trouble, trouble.inside) if resume is None else resume
         if self.at == trouble.at and self.lexemes[self.at].type != END and not self._trouble().can(trouble.token.type):
             self.at += 1
@@ -205,6 +189,8 @@ class _Run:
         lead = state.value_stack[depth] if 0 <= depth < len(state.value_stack) else None
         can = partial(_can, self.language, tuple(state.state_stack))
         complete = not self.brackets and can("RBRACE" if self.block else END)
+        from dotexp.trouble import Trouble
+
         return Trouble(
             self.lexemes, self.at, can, inside, _keyword(lead), complete, tuple(self.brackets), self.block
         )  # fmt: skip
@@ -244,7 +230,7 @@ def _sound(statements: tuple[Statement, ...], broken: list[int]) -> Iterator[Sta
             yield statement
         elif isinstance(statement, ModelBlock | StageBlock):
             members = [member for member in statement.members if not _any_within(broken, member.span)]
-            yield replace(statement, members=tuple(members))  # type: ignore[arg-type]
+            yield statement._replace(members=tuple(members))  # type: ignore[arg-type]
 
 
 def _any_within(offsets: list[int], span: Span) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from dotexp.components import DataFacts, DataParams, LayerGroup, PolicyParams, RunWeights, Schedule, Use
 from dotexp.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
-from dotexp.plan import GroupPlan, LayerCount, Plan, StagePlan
+from dotexp.plans import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.resolve import Resolved
 from dotexp.source import Span
 from dotexp.spec import Experiment, Kept, Stage, Unfreeze, frozen_layers

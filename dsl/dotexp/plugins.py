@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
-from dotexp import hookspecs
+from dotexp import __version__, hookspecs
 from dotexp.builtins import BUILTINS
 from dotexp.components import KINDS, Component, Params
 from dotexp.diagnostics import closest
@@ -23,11 +24,24 @@ class Provider:
     """A plugin: its entry point's name, its distribution and version, what it offers, and why it is broken if it is."""
 
     name: str
-    distribution: str
-    version: str
     components: tuple[Component, ...] = ()
     error: str | None = None
     module: Any = field(default=None, repr=False, compare=False)
+    source: Distribution | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def distribution(self) -> str:
+        """Name of the distribution; asked for late, since it parses the distribution's whole metadata."""
+        if self.name == BUILTIN:
+            return BUILTIN
+        return self.source.metadata["Name"] if self.source else "unknown"
+
+    @cached_property
+    def version(self) -> str:
+        """Version of the distribution."""
+        if self.name == BUILTIN:
+            return __version__
+        return self.source.version if self.source else "unknown"
 
     @property
     def owner(self) -> str:
@@ -69,6 +83,10 @@ class Registry:
         """Plugin that a component comes from."""
         return next(provider for provider in self.providers if provider.name == component.provider)
 
+    def versions(self) -> dict[str, str]:
+        """Version of every plugin by its name."""
+        return {provider.name: provider.version for provider in self.providers}
+
     def listeners(self) -> pluggy.PluginManager:
         """Plugin manager of the plugins that work, to call their life-cycle hooks with."""
         manager = _manager()
@@ -80,23 +98,16 @@ class Registry:
 
 def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
     """Load every installed plugin, or those of the entry points given, each on its own."""
-    own = Provider(BUILTIN, "dotexp", _own_version(), tuple(replace(c, provider=BUILTIN) for c in BUILTINS))
+    own = Provider(BUILTIN, tuple(replace(c, provider=BUILTIN) for c in BUILTINS))
     found = entry_points(group=hookspecs.PROJECT) if points is None else points
     providers: list[Provider] = [own]
-    for point in sorted(found, key=lambda p: (p.name, p.dist.name if p.dist else "")):
+    for point in sorted(found, key=lambda p: (p.name, p.value)):
         providers.append(_load(point, providers))
     return Registry(tuple(providers))
 
 
-def _own_version() -> str:
-    from dotexp import __version__
-
-    return __version__
-
-
 def _load(point: EntryPoint, others: Sequence[Provider]) -> Provider:
-    distribution = point.dist.name if point.dist else "unknown"
-    empty = Provider(point.name, distribution, point.dist.version if point.dist else "unknown")
+    empty = Provider(point.name, source=point.dist)
     same = next((p for p in others if p.name == point.name), None)
     if same is not None:
         return replace(empty, error=f"another plugin has this name: that of {same.distribution} {same.version}")

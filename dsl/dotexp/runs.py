@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -64,7 +65,10 @@ class StageResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What result.json holds; `reason` says why the run did not finish, `started` is UTC in ISO 8601."""
+    """What result.json holds; `reason` says why the run did not finish, `started` is UTC in ISO 8601.
+
+    `changes` are what had changed when the run was resumed all the same: with any, it is not bit-exact.
+    """
 
     experiment: str
     status: Status
@@ -75,6 +79,7 @@ class RunResult:
     parameters: int = 0
     reason: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,17 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def checkpoints(self) -> Path:
+        """Where the run's state is saved while it goes on."""
+        return self.path / "checkpoints"
+
+    @property
+    def resume_line(self) -> str:
+        """The command that goes on with the run."""
+        usual = self.path.parent == DEFAULT_ROOT
+        return f"spec-runner resume {shlex.quote(self.name if usual else str(self.path))}"
+
+    @property
     def status(self) -> Status:
         """How the run ended, or that it has not."""
         result = self.read_result()
@@ -148,11 +164,14 @@ class RunFolder:
 
     def append_epoch(self, row: EpochRow) -> None:
         """Add a line to metrics.jsonl and see it onto the disk."""
-        line = json.dumps(finite(asdict(row)), allow_nan=False) + "\n"
         with self.metrics.open("ab") as file:
-            file.write(line.encode())
+            file.write(_epoch_line(row).encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def write_epochs(self, rows: Sequence[EpochRow]) -> None:
+        """Write metrics.jsonl anew, with these epochs."""
+        write_text(self.metrics, "".join(map(_epoch_line, rows)))
 
     def read_epochs(self) -> tuple[EpochRow, ...]:
         """Every epoch so far; a last line that was cut off by a crash is left out."""
@@ -176,6 +195,7 @@ class RunFolder:
         try:
             values.pop("format_version")
             stages = tuple(StageResult(**stage) for stage in values.pop("stages"))
+            values["changes"] = tuple(values.get("changes", ()))
             return RunResult(stages=stages, status=Status(values.pop("status")), **values)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{self.result} is not a run's result: {error}") from error
@@ -234,6 +254,13 @@ def newest_finished(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder | N
     return next((run for run in runs if run.status is Status.finished), None)
 
 
+def newest_unfinished(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder | None:
+    """The newest run of an experiment, if it did not finish."""
+    folders = sorted(_folders(root), reverse=True) if root.is_dir() else []
+    newest = next((RunFolder(path) for name, _, path in folders if name == experiment), None)
+    return None if newest is None or newest.status is Status.finished else newest
+
+
 def open_run(reference: str, root: Path = DEFAULT_ROOT) -> RunFolder:
     """Open a run by its name under `root`, by the path of its folder, or by its experiment (the newest finished one).
 
@@ -282,6 +309,10 @@ def finite(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [finite(item) for item in value]
     return value
+
+
+def _epoch_line(row: EpochRow) -> str:
+    return json.dumps(finite(asdict(row)), allow_nan=False) + "\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,22 +6,8 @@ from math import inf, isfinite
 
 from dotexp.diagnostics import Diagnostic, Related
 from dotexp.literals import number_value, quote
-from dotexp.tokens import END
-from dotexp.trouble import (
-    ANY_LEADER,
-    CLOSERS,
-    SPELLINGS,
-    TOP,
-    WORDS,
-    Mend,
-    Trouble,
-    between,
-    leads,
-    matching,
-    needs,
-    shown,
-    stand_in,
-)
+from dotexp.tokens import CLOSERS, END, TOP
+from dotexp.trouble import ANY_LEADER, SPELLINGS, WORDS, Mend, Trouble, between, leads, matching, needs, shown, stand_in
 
 _OPERATORS = frozenset({"+", "-", "*", "/", "**", "//", "%", "^"})
 _VALUE_ENDS = WORDS | {"NUMBER", "STRING", "CONSTANT", "RPAR", "RSQB", "RBRACE"}

@@ -16,7 +16,7 @@ LANGUAGE_VERSION = 1
 class Frozen(BaseModel):
     """Base of the values here: immutable, nothing unknown."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
 
 class Kept(StrEnum):
@@ -74,6 +74,13 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class OnOom(StrEnum):
+    """What to do where a batch does not fit into memory: stop, or take its gradient in pieces of equal weight."""
+
+    stop = "stop"
+    in_pieces = "split"  # a member called split would hide the method of strings
+
+
 class Runtime(Params):
     """How a run uses the machine."""
 
@@ -82,6 +89,20 @@ class Runtime(Params):
     workers: int = Field(0, ge=0, le=256, description="processes that prepare data which is not held in memory")
     threads: int | None = Field(
         None, ge=1, le=1024, description="threads of an operation on the CPU; none: torch's own"
+    )
+    checkpoint_minutes: float = Field(
+        5.0, gt=0, le=10080, description="save the run's state after so many minutes, beside the ends of epochs"
+    )
+    checkpoint_steps: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        description="save the run's state after so many steps of a stage, too; none: by time alone",
+    )
+    keep_checkpoints: int = Field(2, ge=1, le=10**6, description="newest checkpoints to keep")
+    keep_best: bool = Field(True, description="keep the checkpoint of the lowest validation loss, too")
+    on_oom: OnOom = Field(
+        OnOom.stop, description="a batch that does not fit into memory: stop, or split it (batch norm sees the pieces)"
     )
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dotexp.diagnostics import Diagnostic, Related, closest
 from dotexp.literals import quote, unquote
 from dotexp.sign_errors import arithmetic, closer, comma, equals, missing_in_brackets, parentheses, unclosed
-from dotexp.tokens import END, Lexeme
+from dotexp.tokens import END, MODEL, STAGE, TOP, Lexeme
 from dotexp.trouble import (
     ANY_LEADER,
     LATER,
     LEADERS,
-    MODEL,
-    STAGE,
-    TOP,
     WORDS,
     Mend,
     Trouble,

@@ -44,6 +44,12 @@ SIGNS: Mapping[str, str] = {
 TRIVIA = frozenset({"SPACE", "COMMENT", "ODD"})
 """Types that parsing passes over."""
 
+CLOSERS: Mapping[str, str] = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
+"""What closes each bracket, by type."""
+
+TOP, MODEL, STAGE = "top", "model", "stage"
+"""Lists of members: a file's statements, and those in a model's and a stage's block."""
+
 
 class Lexeme(NamedTuple):
     """One piece of the text: `type` is a terminal of the grammar, SIGN, one of TRIVIA, or END.

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from dotexp.diagnostics import Diagnostic
 from dotexp.source import Span
-from dotexp.tokens import END, KEYWORDS, Lexeme
-
-TOP, MODEL, STAGE = "top", "model", "stage"
+from dotexp.tokens import CLOSERS, END, KEYWORDS, MODEL, STAGE, TOP, Lexeme
 
 LEADERS: Mapping[str, tuple[str, ...]] = {
     TOP: (
@@ -25,7 +23,6 @@ LATER = ("callbacks", "report", "sweep", "track")
 """Statements of the language that this version does not have."""
 
 ANY_LEADER = frozenset(word for words in LEADERS.values() for word in words)
-CLOSERS: Mapping[str, str] = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 SPELLINGS: Mapping[str, str] = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
 WORDS = frozenset({"NAME", *KEYWORDS.values()}) - {"CONSTANT"}
 

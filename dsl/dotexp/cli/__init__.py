@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,17 +14,23 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("dotexp.cli.check", "Say what is wrong with specs, opening no data."),
     "plan": ("dotexp.cli.plan", "Show what a run will do, step by step; train nothing."),
     "run": ("dotexp.cli.run", "Run specs, one after the other."),
+    "resume": ("dotexp.cli.resume", "Go on with an interrupted run."),
     "evaluate": ("dotexp.cli.evaluate", "Compute a run's loss and metrics over its data."),
     "predict": ("dotexp.cli.predict", "Predict for new inputs with a run."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),
+    "verify": ("dotexp.cli.verify", "Do a run again and say what differs."),
     "plugins": ("dotexp.cli.plugins", "List installed plugins, and why one does not load."),
     "show": ("dotexp.cli.show", "Describe a component, a kind or a diagnostic's code."),
     "schema": ("dotexp.cli.schema", "Print every component's parameters as JSON Schema."),
     "doctor": ("dotexp.cli.doctor", "Check the installation: versions, device, plugins."),
 }
 """Every command: its module, whose `command` it is, and what it does."""
+
+
+LIGHT = ("check", "resolve", "show", "plugins", "schema", "new")
+"""Commands that take a moment and need little memory."""
 
 
 class LazyGroup(click.Group):
@@ -79,6 +86,9 @@ def group(ctx: click.Context, traceback: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if sys.argv[1:2] and sys.argv[1] in LIGHT:
+        gc.disable()  # it ends before a collection would pay
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for pydantic's own takes a tenth of a check
     sys.exit(call(sys.argv[1:]))
 
 
@@ -106,14 +116,15 @@ def call(arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception) -> int:
     from dotexp.cli.output import print_diagnostics
-    from dotexp.diagnostics import ComponentError, DotexpError, SpecError
+    from dotexp.diagnostics import ComponentError, DotexpError, Interrupted, SpecError
 
     if isinstance(error, SpecError):
         print_diagnostics(error.diagnostics, err=True)
     elif isinstance(error, ComponentError) and error.problem.help:
         click.echo(f"error: {error}\n = {error.problem.help}", err=True)
     elif isinstance(error, DotexpError):
-        click.echo(f"error: {error}", err=True)
+        lead = "" if isinstance(error, Interrupted) else "error: "
+        click.echo(f"{lead}{error}", err=True)
     else:
         message = f"error: {type(error).__name__}: {error}\n = a fault of dotexp or a plugin: --traceback shows where"
         click.echo(message, err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dotexp.api import check
+from dotexp.checking import check
 from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
 from dotexp.diagnostics import Severity
 from dotexp.diagnostics import as_json as diagnostics_json

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from dotexp.cli.output import said
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 from dotexp.runs import EpochRow, RunFolder, RunResult
 
 
@@ -59,6 +59,10 @@ class Display:
         numbers = (row.train_loss, row.valid_loss, *_values(row.metrics))
         cells = (str(row.epoch), *(said(number) for number in numbers), f"{row.seconds:.1f}")
         self._console.print(_line(cells), markup=False)
+
+    def warned(self, message: str) -> None:
+        """Print a warning above the bar."""
+        self._console.print(f"warning: {message}", markup=False, style="yellow")
 
     def run_ended(self, result: RunResult) -> None:
         """Take the bar away."""

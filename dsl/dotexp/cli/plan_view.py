@@ -8,7 +8,7 @@ from rich.console import Console
 
 from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
-from dotexp.plan import GroupPlan, Plan, StagePlan
+from dotexp.plans import GroupPlan, Plan, StagePlan
 from dotexp.resolve.text import freeze_text
 from dotexp.spec import Stage
 

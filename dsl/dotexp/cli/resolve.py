@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dotexp.api import load
+from dotexp.checking import load
 from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
 from dotexp.resolve.json import as_json as experiment_json
 from dotexp.resolve.text import as_text

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from dotexp.api import load, run
+from dotexp.api import run
+from dotexp.checking import load
 from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, said, set_option
-from dotexp.runs import RunFolder
+from dotexp.locks import holder
+from dotexp.runs import RunFolder, Status, newest_unfinished
 from dotexp.spec import Device
 
 
@@ -37,6 +39,7 @@ def command(
 
     folders = []
     for resolved in checked:
+        _offer_to_resume(resolved.experiment.name, root)
         folder = run(
             resolved,
             runs=root,
@@ -46,18 +49,26 @@ def command(
         )
         folders.append(folder)
         if not as_json:
-            _close(folder, root)
+            close(folder, root)
     if as_json:
-        print_json({"format_version": 1, "runs": [_row(folder) for folder in folders]})
+        print_json({"format_version": 1, "runs": [row(folder) for folder in folders]})
 
 
-def _row(folder: RunFolder) -> dict[str, object]:
+def _offer_to_resume(experiment: str, root: Path) -> None:
+    left = newest_unfinished(experiment, root)
+    if left is not None and left.status is not Status.failed and holder(left) is None:
+        click.echo(f"note: {left.name} was interrupted, and this is a new run; to go on: {left.resume_line}", err=True)
+
+
+def row(folder: RunFolder) -> dict[str, object]:
+    """A run as `--json` tells of it."""
     result = folder.read_result()
     stages = [vars(stage) for stage in result.stages] if result else []
     return {"run": folder.name, "path": str(folder.path), "status": str(folder.status), "stages": stages}
 
 
-def _close(folder: RunFolder, root: Path) -> None:
+def close(folder: RunFolder, root: Path) -> None:
+    """Print a finished run's numbers, and what to do with it."""
     result = folder.read_result()
     if result is None or not result.stages:
         return

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from dotexp.diagnostics import RunError
-from dotexp.plan import StagePlan
+from dotexp.plans import StagePlan
+
+
+@dataclass(frozen=True)
+class Used:
+    """What an optimizer was given in a stage: learning rates by the plan's group, and momentum, a number a step."""
+
+    name: str
+    lr: tuple[array[float] | None, ...]
+    momentum: array[float] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The stage's entry in schedule.json."""
+        return {
+            "name": self.name,
+            "lr": [None if rates is None else list(rates) for rates in self.lr],
+            "momentum": None if self.momentum is None else list(self.momentum),
+        }
+
+    def as_state(self) -> dict[str, Any]:
+        """The same in tensors, for a checkpoint."""
+        return {"name": self.name, "lr": [_tensor(rates) for rates in self.lr], "momentum": _tensor(self.momentum)}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Used:
+        """Read back what `as_state` made."""
+        return cls(state["name"], tuple(_array(rates) for rates in state["lr"]), _array(state["momentum"]))
 
 
 class Controls:
@@ -27,8 +58,8 @@ class Controls:
         self._stage = stage
         self._owners = tuple(owners)
         self._rates = [(group, _rates(stage, owner)) for group, owner in zip(groups, owners, strict=True)]
-        self._used: list[list[float]] = [[] for _ in groups]
-        self._used_momentum: list[Any] = []
+        self._used = [array("d") for _ in groups]
+        self._used_momentum = array("d")
         self._records = [(used.append, group) for used, group in zip(self._used, groups, strict=True)]
         self._key = key
         self._momentum = stage.momentum or ()
@@ -49,15 +80,29 @@ class Controls:
         for append, group in self._records:
             append(group["lr"])
         if self._key is not None:
-            self._used_momentum.append(self._rates[0][0][self._key])
+            value = self._rates[0][0][self._key]
+            self._used_momentum.append(value[0] if isinstance(value, tuple) else value)
 
-    def used(self) -> dict[str, Any]:
-        """Learning rates, a list a group of the plan (None where nothing in it trains), and momentum, step by step."""
-        rates: list[list[float] | None] = [None] * len(self._stage.groups)
+    def used(self) -> Used:
+        """Learning rates, an array a group of the plan (None where nothing in it trains), and momentum, by step."""
+        rates: list[array[float] | None] = [None] * len(self._stage.groups)
         for owner, used in zip(self._owners, self._used, strict=True):
             rates[owner] = used
-        first = [value[0] if isinstance(value, tuple) else value for value in self._used_momentum]
-        return {"name": self._stage.name, "lr": rates, "momentum": first if self._key is not None else None}
+        return Used(self._stage.name, tuple(rates), self._used_momentum if self._key is not None else None)
+
+    def restore(self, used: Used) -> None:
+        """Go on from what was written down before the run was interrupted."""
+        for owner, own in zip(self._owners, self._used, strict=True):
+            own[:] = used.lr[owner] or array("d")
+        self._used_momentum[:] = used.momentum or array("d")
+
+
+def _tensor(values: array[float] | None) -> Tensor | None:
+    return None if values is None else torch.from_numpy(np.array(values, dtype=np.float64))
+
+
+def _array(values: Tensor | None) -> array[float] | None:
+    return None if values is None else array("d", values.numpy().tobytes())
 
 
 def _rates(stage: StagePlan, owner: int) -> tuple[float, ...]:

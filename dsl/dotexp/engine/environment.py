@@ -11,7 +11,7 @@ import torch
 
 from dotexp.diagnostics import FORMAT_VERSION
 from dotexp.engine.devices import device_name
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 
 PACKAGES = ("dotexp", "torch", "torchvision", "torchmetrics", "numpy", "safetensors")
 

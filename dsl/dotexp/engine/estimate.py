@@ -12,7 +12,7 @@ from dotexp.engine.devices import choose_device
 from dotexp.engine.freezing import freeze, training_mode
 from dotexp.engine.network import Network, build_network, without_weights
 from dotexp.parts import Batch, Part
-from dotexp.plan import Plan, StagePlan
+from dotexp.plans import Plan, StagePlan
 
 _STATES = 2  # Adam keeps two numbers a trained parameter; others keep at most as many
 _PROBED = 8
@@ -32,7 +32,7 @@ class Estimate:
         return f"{memory}, {'time unknown' if self.seconds is None else f'about {_time(self.seconds)} here'}"
 
 
-def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None) -> Estimate:
+def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None, whole: bool = True) -> Estimate:
     """Time a step's forward and backward pass here, and count the bytes that it keeps.
 
     Weights, gradients, the optimizer's state and what the backward pass keeps are counted; fragmentation, the data
@@ -47,7 +47,7 @@ def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None) -> Es
     loss = stage.loss.build().to(device)
     size = min(_PROBED, stage.batch_size)
     seconds, batch = _timed(network, loss, part, size, device)
-    if seconds * stage.batch_size / size < _QUICK:
+    if whole and seconds * stage.batch_size / size < _QUICK:
         size = stage.batch_size
         seconds, batch = _timed(network, loss, part, size, device)
     trained = [p for p in network.parameters() if p.requires_grad]

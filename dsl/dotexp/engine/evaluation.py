@@ -16,7 +16,7 @@ from dotexp.diagnostics import UsageError
 from dotexp.engine.devices import autocast, machine
 from dotexp.engine.network import restore_network
 from dotexp.parts import Data, Part
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 from dotexp.runs import RunFolder
 from dotexp.spec import Device
 
@@ -70,10 +70,11 @@ def evaluate(
     device: torch.device,
     cast: Callable[[], AbstractContextManager[object]],
     workers: int = 0,
+    look: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Evaluate in evaluation mode, which the network is left in; every example counts the same.
 
-    Metrics see the activated outputs, in float32.
+    Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop.
     """
     if len(part) == 0:
         return Evaluation()
@@ -90,6 +91,7 @@ def evaluate(
         activated: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
         for metric in metrics.values():
             metric.update(activated, batch.targets)
+        look()
     weights = torch.tensor(counts, dtype=torch.float64)
     mean = (torch.stack(losses).cpu().double() * weights).sum() / weights.sum()
     return Evaluation(mean.item(), {name: _plain(metric.compute()) for name, metric in metrics.items()})

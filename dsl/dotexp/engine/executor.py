@@ -1,27 +1,22 @@
-"""Execution of a plan: from the plan to a finished run folder."""
+"""Execution of a plan: from the plan, or from where an interrupted run had got to, to a finished run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from time import perf_counter
-from typing import Any
 
 import torch
 
-from dotexp.diagnostics import FORMAT_VERSION, DotexpError, Interrupted, RunError
+from dotexp.diagnostics import DotexpError, Interrupted, RunError
 from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, machine, seeder
-from dotexp.engine.environment import environment, versions
-from dotexp.engine.evaluation import Evaluation, Metric, build_metrics, evaluate
+from dotexp.engine.estimate import estimate
+from dotexp.engine.execution import Execution
 from dotexp.engine.listener import Listener, NullListener
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import Network, build_network
-from dotexp.engine.weights import save_weights
-from dotexp.parts import Data
-from dotexp.plan import Plan, StagePlan
-from dotexp.runs import EpochRow, RunFolder, RunResult, StageResult, Status, write_json
+from dotexp.engine.resuming import Resumption
+from dotexp.engine.splitting import is_out_of_memory
+from dotexp.engine.watch import stopped_by_signals
+from dotexp.plans import Plan
+from dotexp.runs import RunFolder, RunResult, Status
 from dotexp.spec import Device
 
 
@@ -32,155 +27,51 @@ def execute(
     device: Device | None = None,
     plugins: Mapping[str, str] | None = None,
     store: DataStore | None = None,
+    resumption: Resumption | None = None,
 ) -> RunResult:
-    """Run every stage of a plan and leave the results in the run's folder.
+    """Run every stage of a plan, or what is left of them, and leave the results in the run's folder.
 
-    `device` replaces the plan's; `plugins` are versions to write down; `store` may hold data opened already. The
-    folder gets vocabulary, environment, metrics, schedule, model and result; a run that fails or is interrupted has
-    its result too, which says why.
+    `device` replaces the plan's; `plugins` are versions to write down; `store` may hold data opened already;
+    `resumption` says where to go on. The folder gets vocabulary, environment, metrics, schedule, checkpoints, model
+    and result; a run that fails or is interrupted has its result too, which says why.
 
     Raises RunError where training fails, UsageError for a device that is not there, ComponentError for data or
-    weights that cannot be used, Interrupted where the user stopped it.
+    weights that cannot be used, Interrupted where the user stopped it: after the step under way and a save for the
+    first SIGINT or SIGTERM, at once for the second.
     """
-    execution = _Execution(plan, run, listener or NullListener(), plugins or {}, store or DataStore())
-    try:
-        execution.run_stages(device)
-    except KeyboardInterrupt as stop:
-        execution.end_early(Status.interrupted, f"interrupted {execution.where}")
-        raise Interrupted(f"interrupted {execution.where}; {run.path} says so") from stop
-    except DotexpError as error:
-        execution.end_early(Status.failed, str(error))
-        raise
-    except Exception as error:
-        failure = _failure(error, execution.where)
-        execution.end_early(Status.failed, str(failure))
-        raise failure from error
-    return execution.end(Status.finished)
+    execution = Execution(plan, run, listener or NullListener(), plugins or {}, store or DataStore(), resumption)
+    with stopped_by_signals(execution.watch):
+        try:
+            execution.run_stages(device)
+        except Interrupted as stop:
+            execution.end_early(Status.interrupted, str(stop))
+            raise
+        except KeyboardInterrupt as stop:
+            message = f"interrupted at once {execution.where}\n  to go on from the last checkpoint: {run.resume_line}"
+            execution.end_early(Status.interrupted, message)
+            raise Interrupted(message) from stop
+        except DotexpError as error:
+            execution.rescue()
+            execution.end_early(Status.failed, str(error))
+            raise
+        except Exception as error:
+            execution.rescue()
+            failure = _failure(error, execution, plan)
+            execution.end_early(Status.failed, str(failure))
+            raise failure from error
+        return execution.end(Status.finished)
 
 
-class _Execution:
-    """One execution under way."""
-
-    def __init__(
-        self, plan: Plan, run: RunFolder, listener: Listener, plugins: Mapping[str, str], store: DataStore
-    ) -> None:
-        self._plan = plan
-        self._run = run
-        self._listener = listener
-        self._plugins = plugins
-        self._store = store
-        self._started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._clock = perf_counter()
-        self._device: torch.device | None = None
-        self._stages: list[StageResult] = []
-        self._used: list[dict[str, Any]] = []
-        self._loop: StageLoop | None = None
-        self.where = "before the first stage"
-
-    def run_stages(self, device: Device | None) -> None:
-        """Do all that the plan says, up to the saved model."""
-        plan, run = self._plan, self._run
-        self._listener.run_started(plan, run)
-        run.write_facts(plan.facts)
-        with machine(plan.experiment.runtime, device) as self._device:
-            write_json(run.environment, environment(plan, self._device, self._plugins))
-            self._check_data()
-            network = build_network(plan.experiment.model, plan.facts, plan.experiment.seed).to(self._device)
-            metrics = build_metrics(plan.experiment.metrics, plan.facts, self._device)
-            for stage in plan.stages:
-                self._run_stage(stage, network, metrics, self._device)
-            save_weights(network.state_dict(), run.model)
-
-    def end(self, status: Status, reason: str | None = None) -> RunResult:
-        """Write down how the run ended and tell the listener."""
-        plan, run = self._plan, self._run
-        if not run.environment.exists():
-            write_json(run.environment, environment(plan, self._device, self._plugins))
-        self._keep_used()
-        write_json(run.schedule, {"format_version": FORMAT_VERSION, "stages": self._used})
-        result = RunResult(
-            experiment=plan.experiment.name,
-            status=status,
-            stages=tuple(self._stages),
-            seconds=perf_counter() - self._clock,
-            started=self._started,
-            device=str(self._device) if self._device is not None else None,
-            parameters=plan.parameters,
-            reason=reason,
-            versions=versions(self._plugins),
-        )
-        run.write_result(result)
-        self._listener.run_ended(result)
-        return result
-
-    def end_early(self, status: Status, reason: str) -> None:
-        """Write down what can be written; a full disk or a broken listener must not hide why the run ended."""
-        with suppress(Exception):
-            self.end(status, reason)
-
-    def _check_data(self) -> None:
-        plan = self._plan
-        facts = self._store.get(plan.experiment.data, plan.experiment.seed).facts
-        if (facts.fingerprint, facts.train) != (plan.facts.fingerprint, plan.facts.train):
-            raise RunError("the data is not what it was when the run was planned: plan it again")
-
-    def _run_stage(
-        self, stage: StagePlan, network: Network, metrics: Mapping[str, Metric], device: torch.device
-    ) -> None:
-        experiment = self._plan.experiment
-        self.where = f"at the start of stage `{stage.name}`"
-        data = self._store.get(stage.data, experiment.seed)
-        loss = stage.loss.build().to(device)
-        runtime = experiment.runtime
-        machinery = Machinery(device, autocast(device, runtime.precision), seeder(device), runtime.workers)
-        loop = StageLoop(stage, network, loss, data.part("train"), experiment.seed, machinery)
-        self._loop = loop
-        self._listener.stage_started(stage.name, stage.steps)
-        seconds = 0.0
-        for epoch in range(stage.epochs):
-            clock = perf_counter()
-            self.where = f"in stage `{stage.name}`, epoch {epoch + 1}"
-            loop.epoch(epoch, self._progress)
-            self._listener.progress(loop.step)
-            numbers = _validate(stage, network, loss, metrics, data, machinery)
-            row = _row(loop, epoch, numbers, perf_counter() - clock)
-            seconds += row.seconds
-            self._run.append_epoch(row)
-            self._listener.epoch_ended(row)
-        self._keep_used()
-        self._stages.append(
-            StageResult(stage.name, stage.epochs, loop.step, row.train_loss, row.valid_loss, row.metrics, seconds)
-        )
-
-    def _progress(self, step: int) -> None:
-        self._listener.progress(step)
-
-    def _keep_used(self) -> None:
-        if self._loop is not None:
-            self._used.append(self._loop.used)
-            self._loop = None
-
-
-def _validate(
-    stage: StagePlan,
-    network: Network,
-    loss: torch.nn.Module,
-    metrics: Mapping[str, Metric],
-    data: Data,
-    machinery: Machinery,
-) -> Evaluation:
-    return evaluate(
-        network, loss, metrics, data.part("valid"), stage.batch_size, machinery.device, machinery.cast,
-        machinery.workers,
-    )  # fmt: skip
-
-
-def _row(loop: StageLoop, epoch: int, numbers: Evaluation, seconds: float) -> EpochRow:
-    return EpochRow(loop.stage.name, epoch + 1, loop.step, loop.train_loss, numbers.loss, numbers.metrics, seconds)
-
-
-def _failure(error: Exception, where: str) -> RunError:
-    memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error)
-    if memory:
-        return RunError(f"out of memory {where}: try a smaller batch_size, or a smaller size of the images")
-    return RunError(f"{type(error).__name__} {where}: {error}")
+def _failure(error: Exception, execution: Execution, plan: Plan) -> RunError:
+    where = execution.where
+    if not is_out_of_memory(error):
+        message = f"{type(error).__name__} {where}: {error}"
+        return RunError(f"{message}\n  to go on from the last checkpoint: {execution.resume_line}")
+    stage = execution.drop_stage()
+    said = ""
+    if stage is not None:
+        with suppress(Exception):  # there may be no memory left to estimate with, either
+            said = f" The estimate for the stage was {estimate(plan, stage, execution.store, whole=False).said()}."
+    advice = "Try a smaller batch_size, a smaller size of the images, or runtime(on_oom = split)"
+    kind = "of the device " if isinstance(error, torch.OutOfMemoryError) else ""
+    return RunError(f"out of memory {kind}{where}.{said} {advice}")

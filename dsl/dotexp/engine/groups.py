@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from dotexp.components import Use
 from dotexp.engine.freezing import NORMS
 from dotexp.engine.network import Network
-from dotexp.plan import StagePlan
+from dotexp.plans import StagePlan
 
 BIASES = frozenset({"bias", "in_proj_bias"})
 """Names of bias parameters; an embedding's table of biases is a weight, and decayed."""

@@ -30,6 +30,15 @@ class MovingAverage:
         self._weight = self._beta * self._weight + (1 - self._beta)
 
     @property
+    def state(self) -> tuple[float, float]:
+        """What it has taken in: the weighted sum, and the weights' sum."""
+        return self._sum, self._weight
+
+    def restore(self, state: tuple[float, float]) -> None:
+        """Go on from there."""
+        self._sum, self._weight = state
+
+    @property
     def value(self) -> float | None:
         """The average; None of nothing."""
         return self._sum / self._weight if self._weight else None

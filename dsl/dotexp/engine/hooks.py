@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pluggy
 
 from dotexp.diagnostics import RunError
 from dotexp.engine.listener import Listener
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 from dotexp.runs import EpochRow, RunFolder, RunResult
 
 
 class PluginListener:
-    """Tells plugins' hooks what the run does; a hook that raises stops the run and is named."""
+    """Tells plugins' hooks what the run does; a hook that raises stops the run and is named.
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    `distributions` are what the plugins, by name, come from: `acme-lion 1.2`.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager, distributions: Mapping[str, str] | None = None) -> None:
         self._manager = manager
+        self._distributions = distributions or {}
 
     def run_started(self, plan: Plan, run: RunFolder) -> None:
         """Call dotexp_run_started."""
@@ -34,6 +38,9 @@ class PluginListener:
         """Call dotexp_epoch_ended."""
         self._call("dotexp_epoch_ended", row=row)
 
+    def warned(self, message: str) -> None:
+        """Nothing: warnings are for the user."""
+
     def run_ended(self, result: RunResult) -> None:
         """Call dotexp_run_ended."""
         self._call("dotexp_run_ended", result=result)
@@ -42,9 +49,10 @@ class PluginListener:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:  # a stranger's code: the run stops, and says whose it was
-                said = f"{type(error).__name__}: {error}"
-                raise RunError(f"plugin {implementation.plugin_name} fails in {hook}: {said}") from error
+            except (Exception, SystemExit) as error:  # a stranger's code: the run stops, and says whose it was
+                name, said = implementation.plugin_name, f"{type(error).__name__}: {error}"
+                origin = f" of {self._distributions[name]}" if name in self._distributions else ""
+                raise RunError(f"plugin {name}{origin} fails in {hook}: {said}") from error
 
 
 class Listeners:
@@ -72,6 +80,11 @@ class Listeners:
         """Tell everyone."""
         for listener in self._listeners:
             listener.epoch_ended(row)
+
+    def warned(self, message: str) -> None:
+        """Tell everyone."""
+        for listener in self._listeners:
+            listener.warned(message)
 
     def run_ended(self, result: RunResult) -> None:
         """Tell everyone."""

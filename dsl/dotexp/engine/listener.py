@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dotexp.plan import Plan
+from dotexp.plans import Plan
 from dotexp.runs import EpochRow, RunFolder, RunResult
 
 
@@ -27,6 +27,10 @@ class Listener(Protocol):
         """Hear an epoch's numbers, after they were written down."""
         ...
 
+    def warned(self, message: str) -> None:
+        """Hear of something that the user should know, while the run goes on."""
+        ...
+
     def run_ended(self, result: RunResult) -> None:
         """Hear how the run ended, whichever way."""
         ...
@@ -45,6 +49,9 @@ class NullListener:
         """Do nothing."""
 
     def epoch_ended(self, row: EpochRow) -> None:
+        """Do nothing."""
+
+    def warned(self, message: str) -> None:
         """Do nothing."""
 
     def run_ended(self, result: RunResult) -> None:

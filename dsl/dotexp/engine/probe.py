@@ -12,7 +12,7 @@ from dotexp.diagnostics import UsageError
 from dotexp.engine.datasets import DataStore
 from dotexp.engine.freezing import BATCHNORMS, NORMS
 from dotexp.engine.network import Network, build_network, without_weights
-from dotexp.plan import LayerCount
+from dotexp.plans import LayerCount
 from dotexp.runs import DEFAULT_ROOT, open_run
 from dotexp.spec import Experiment
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from dotexp.diagnostics import FORMAT_VERSION, ComponentError
 from dotexp.runs import write_atomic
+
+_METADATA = "dotexp"
 
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -29,22 +32,35 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
             kept[name] = tensor.detach().to("cpu", copy=True).contiguous()
         else:
             ties[name] = first
-    metadata = {"format_version": str(FORMAT_VERSION), "ties": json.dumps(ties)}
+    # One key only: safetensors writes several in an order of its own, and equal weights must be equal bytes.
+    metadata = {_METADATA: json.dumps({"format_version": FORMAT_VERSION, "ties": ties})}
     write_atomic(path, save(kept, metadata))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read tensors that `save_weights` wrote, ties restored. Raises ComponentError E405 where they cannot be read."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with _openable(path) as place, safe_open(place, framework="pt") as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-        ties: dict[str, str] = json.loads(metadata.get("ties", "{}"))
+        ties: dict[str, str] = json.loads(metadata.get(_METADATA, "{}")).get("ties", {})
         return tensors | {name: tensors[first] for name, first in ties.items()}
     except FileNotFoundError as error:
         raise ComponentError(f"there are no weights at {path}", field="weights", code="E405") from error
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise ComponentError(f"the weights at {path} cannot be read: {error}", field="weights", code="E405") from error
+
+
+@contextmanager
+def _openable(path: Path) -> Iterator[str]:
+    """A name under which safetensors, which takes text only, opens a file whose path may be any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
+    else:
+        yield str(path)
 
 
 def require_fit(have: Mapping[str, Tensor], want: Mapping[str, Tensor], path: Path) -> None:

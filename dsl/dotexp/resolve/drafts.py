@@ -220,7 +220,7 @@ def _change_inside(
         return None
     changed = _change(nested, override, deeper, binder)
     arguments = tuple(Argument(Word(key, value.span), value, value.span) for key, value in changed.arguments.items())
-    return replace(call, arguments=arguments)
+    return call._replace(arguments=arguments)
 
 
 def _calls(override: Override, binder: Binder) -> tuple[Call, ...]:

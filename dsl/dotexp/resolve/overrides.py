@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from dotexp.diagnostics import Collector, Diagnostic
+from dotexp.diagnostics import Collector
 from dotexp.document import Freeze, Param, Text, Value
 from dotexp.parser import parse_freeze, parse_value
 from dotexp.source import Source, Span, source_from_text
 
 FLAG = "--set"
-
-
-@dataclass(frozen=True)
-class Unquoted(Text):
-    """Text of the command line that is no value of the language, such as a path whose quotes the shell took away.
-
-    `faults` say why it is none; they count where the parameter takes no text.
-    """
-
-    faults: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ def parse_overrides(texts: Iterable[str], collector: Collector) -> list[Override
         value, faults = parse_freeze(source) if _is_freeze(path) else parse_value(source)
         span = source.span(0, len(source.text))
         if faults and _may_be_path(source.text):
-            value, faults = Unquoted(source.text, span, faults), ()
+            value, faults = Text(source.text, span, faults), ()
         collector.extend(faults)
         if value is not None:
             overrides.append(Override(path, value, span))
@@ -83,5 +73,5 @@ def override_params(
         if param is None or isinstance(override.value, Freeze):
             rest.append(override)
         else:
-            changed[param.name.text] = replace(param, value=override.value)
+            changed[param.name.text] = param._replace(value=override.value)
     return changed, rest

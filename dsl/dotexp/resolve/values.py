@@ -12,7 +12,7 @@ from dotexp.components import Range, Use
 from dotexp.diagnostics import closest
 from dotexp.document import Call, Constant, ListValue, MapValue, Number, NumberRange, Text, Value
 from dotexp.resolve.annotations import Expected
-from dotexp.resolve.overrides import Unquoted, from_command_line
+from dotexp.resolve.overrides import from_command_line
 from dotexp.resolve.scope import Scope
 from dotexp.source import Span
 
@@ -82,7 +82,7 @@ class Converter:
             return value.value
         if expected.path:
             return Path(os.path.normpath(value.span.source.folder / value.value))
-        if isinstance(value, Unquoted):
+        if value.faults:
             self.scope.collector.extend(value.faults)
             return BAD
         known = (*expected.members, *(n for kind in expected.kinds for n in self.scope.registry.names(kind)))

@@ -1,0 +1,40 @@
+"""`spec-runner resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dotexp.cli.output import device_option, json_option, print_json, runs_option
+from dotexp.cli.run import close, row
+from dotexp.runs import Status, newest_unfinished, open_run
+from dotexp.spec import Device
+
+
+@click.command("resume")
+@click.argument("run")
+@click.option("--allow-changes", is_flag=True, help="Go on though something has changed; the result says so.")
+@device_option
+@runs_option
+@json_option
+def command(run: str, allow_changes: bool, device: str | None, root: Path, as_json: bool) -> None:
+    """Go on with an interrupted run, from its last checkpoint.
+
+    RUN is a run's name, its folder, or an experiment's name for its newest run. On the CPU the finished run is
+    bit-identical to one that was never interrupted. What has changed since - the experiment, the data, a version, the
+    device - is told, and needs --allow-changes. A finished run is left as it is.
+    """
+    from dotexp.api import resume
+    from dotexp.cli.display import Display
+
+    folder = newest_unfinished(run, root) or open_run(run, root)
+    if folder.status is Status.finished:
+        click.echo(f"{folder.name} is finished: nothing is left to do", err=True)
+    else:
+        chosen = Device(device) if device else None
+        resume(folder, root, chosen, allow_changes, Display(), lambda note: click.echo(f"note: {note}", err=True))
+    if as_json:
+        print_json({"format_version": 1, "runs": [row(folder)]})
+    else:
+        close(folder, root)

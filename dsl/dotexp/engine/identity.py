@@ -1,0 +1,54 @@
+"""What a run's bits depend on, so that a resumed run can tell what has changed since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import ndiff
+from hashlib import sha256
+from typing import Any
+
+from dotexp.plans import Plan
+from dotexp.resolve.text import as_text
+from dotexp.spec import Runtime
+
+_MACHINE = ("device", "device_name", "threads", "cpu_capability", "data_fingerprint")
+
+
+def identity(plan: Plan, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the bits depend on: the experiment, the data, the versions and the machine.
+
+    Of `runtime` only what numbers depend on counts: how many processes read the data, or when checkpoints are
+    written, may change; the device and the threads are those of the environment.
+    """
+    experiment = plan.experiment
+    runtime = Runtime(precision=experiment.runtime.precision, on_oom=experiment.runtime.on_oom)
+    return {"experiment": as_text(experiment.model_copy(update={"runtime": runtime})), **conditions(environment)}
+
+
+def conditions(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an environment the bits depend on: the data, the versions and the machine."""
+    machine = {name: environment.get(name) for name in _MACHINE}
+    versions = environment.get("versions") or {}
+    return machine | {f"version of {name}": value for name, value in versions.items()}
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Digest of an identity: 64 hexadecimal digits."""
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say, one by one, what differs: `threads: 2 was 4`; the experiment's lines as they were and are."""
+    return tuple(_differences(before, now))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    old, new = str(before.get("experiment", "")), str(now.get("experiment", ""))
+    if old != new:
+        for line in ndiff(old.splitlines(), new.splitlines()):
+            if line.startswith(("- ", "+ ")):
+                yield f"experiment: {'was' if line[0] == '-' else 'now'} `{line[2:].strip()}`"
+    for name in sorted((before.keys() | now.keys()) - {"experiment"}):
+        if before.get(name) != now.get(name):
+            yield f"{name.replace('_', ' ')}: now {now.get(name)}, was {before.get(name)}"
