@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -237,8 +237,7 @@ class PolicyParams(Params):
         return False
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """A policy over `n` steps: `factor(i)` multiplies every group's peak learning rate at step i, `momentum(i)` is
     the momentum (None: the optimizer's own stays)."""
 
@@ -246,15 +245,13 @@ class Schedule:
     momentum: Callable[[int], float] | None = None
 
 
-@dataclass(frozen=True)
-class DataContext:
+class DataContext(NamedTuple):
     """What a data builder is told beside its parameters: the experiment's seed."""
 
     seed: int
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """A model's body, built.
 
     `module` maps images (N, 3, H, W), normalised by `mean` and `std` (None: as they are, in 0..1), to features

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotexp.source import Span
 
@@ -84,8 +84,7 @@ CODES: Mapping[str, str] = {
 """Every diagnostic's code and what it is about; dsl/README.md explains each."""
 
 
-@dataclass(frozen=True)
-class Related:
+class Related(NamedTuple):
     """A second place that a diagnostic speaks of, such as where a name stood first."""
 
     message: str
@@ -114,8 +113,7 @@ class Diagnostic:
         return Severity.warning if self.code.startswith("W") else Severity.error
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A fault as a component sees it: which of its own parameters is wrong, and why.
 
     `field` names the parameter (`None`: the component as a whole).

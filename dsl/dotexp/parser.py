@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from lark import Lark, Token
 from lark.exceptions import UnexpectedToken
@@ -57,8 +56,7 @@ def parse_freeze(source: Source) -> tuple[Freeze | None, tuple[Diagnostic, ...]]
     return (None if run.faults else freeze), _in_order(run.faults)
 
 
-@dataclass(frozen=True)
-class Language:
+class Language(NamedTuple):
     """The parser that Lark makes of the grammar, its table, and which of its states are lists of members."""
 
     lark: Lark

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dotexp.diagnostics import Collector, Diagnostic
 from dotexp.document import Document, Extends
@@ -20,8 +21,7 @@ from dotexp.source import Source, Span
 from dotexp.spec import Experiment
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """An experiment, where its values were written, the warnings, and the text and overrides it came from."""
 
     experiment: Experiment

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from dotexp.components import OfKind, Percent, Range, Use
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """Forms of value that a parameter takes."""
 
     boolean: bool = False
@@ -117,9 +115,9 @@ def _from_metadata(metadata: Any) -> Expected:
     result = Expected()
     for mark in metadata:
         if isinstance(mark, Percent):
-            result = replace(result, percent=True)
+            result = result._replace(percent=True)
         if isinstance(mark, OfKind):
-            result = replace(result, kinds=(*result.kinds, mark.kind))
+            result = result._replace(kinds=(*result.kinds, mark.kind))
     return result
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dotexp.diagnostics import Collector
 from dotexp.document import Freeze, Param, Text, Value
@@ -14,8 +14,7 @@ from dotexp.source import Source, Span, source_from_text
 FLAG = "--set"
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(NamedTuple):
     """One assignment: the path's parts and what is put there."""
 
     path: tuple[str, ...]
