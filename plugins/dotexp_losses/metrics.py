@@ -6,6 +6,7 @@ numbers.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -49,9 +50,9 @@ class Hits(Metric):
         """Share of all answers so far."""
         return (self.total - self.right if self._wrong else self.right) / self.total
 
+    @abstractmethod
     def hits(self, output: Tensor, target: Tensor) -> Tensor:
         """Which answers of a batch are right, as booleans."""
-        raise NotImplementedError
 
 
 class ClassHits(Hits):
