@@ -88,6 +88,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:2] and sys.argv[1] in LIGHT:
         gc.disable()  # it ends before a collection would pay
+    # Threads that spin while they wait are many times slower where another program wants the cores, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for pydantic's own takes a tenth of a check
     sys.exit(call(sys.argv[1:]))
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 
 from dotexp.api import run
-from dotexp.checking import load
+from dotexp.checking import check
 from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, said, set_option
+from dotexp.diagnostics import SpecError
 from dotexp.locks import holder
+from dotexp.plugins import load_registry
+from dotexp.resolve import Resolved
 from dotexp.runs import RunFolder, Status, newest_unfinished
 from dotexp.spec import Device
 
@@ -34,7 +37,7 @@ def command(
     Every spec is checked before the first one starts. SPEC is a file, or - for standard input.
     """
     every = (*overrides, f"seed={seed}") if seed is not None else overrides
-    checked = [load(spec, every) for spec in specs]
+    checked = _load_all(specs, every)
     from dotexp.cli.display import Display
 
     folders = []
@@ -52,6 +55,14 @@ def command(
             close(folder, root)
     if as_json:
         print_json({"format_version": 1, "runs": [row(folder) for folder in folders]})
+
+
+def _load_all(specs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Resolved]:
+    registry = load_registry()
+    found = [check(spec, overrides, registry) for spec in specs]
+    if any(resolved is None for resolved, _ in found):
+        raise SpecError([diagnostic for _, diagnostics in found for diagnostic in diagnostics])
+    return [resolved for resolved, _ in found if resolved is not None]
 
 
 def _offer_to_resume(experiment: str, root: Path) -> None:
