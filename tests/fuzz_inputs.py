@@ -30,8 +30,8 @@ _SIGNS = "= , . .. ( ) [ ] { } : ; * / + - % == # // \\ ' \" @ ` $ ~ ! ? & | < >
 _LITERALS = '"" " r" "a\\ "\\u d800" \\u0000 \\ud800 0 -0 +1 1e999 1e-999 .5 5. 1_000 0x1F 2x 20% -3% 1..2 2..1 1e5..'
 _NAMES = "adam sgd mlp linear one_cycle flat resnet18 digits ratings run column slice accuracy vision.flip a-b _ x stge"
 _ODD = "\u00a0 \u200b ad\u0430m \u201ca\u201d \u202e \u2028 \ufeff \x00 \x7f \x1b \r \r\n \n \t \u00e9 e\u0301 \ud800"
-_RARE = "\U0001f600 \uffff \u2212 \u2026 \uff11 \u0661 \u01c5 \u3042\u6f22 \u212a optimiser exept sweep report \u00b2 \u0345"
-SNIPPETS = tuple((*KEYWORDS, *(word for text in (_SIGNS, _LITERALS, _NAMES, _ODD, _RARE) for word in text.split(" "))))
+_RARE = "\U0001f600 \uffff \u2212 \u2026 \uff11 \u0661 \u01c5 \u3042\u6f22 \u212a exept sweep report \u00b2 \u0345"
+SNIPPETS = (*KEYWORDS, *(word for text in (_SIGNS, _LITERALS, _NAMES, _ODD, _RARE) for word in text.split(" ")))
 """Pieces of the language, and what it does not have."""
 
 
@@ -105,9 +105,8 @@ STRINGS = (
 
 def text_by_grammar(random: Random) -> Case:
     """Statements in any order with any values: nearly all of it parses, hardly any resolves."""
-    statements = random.choices(STATEMENTS, k=random.randint(1, 8))
     space = random.choice([" ", "\n", "\t# why\n"])
-    text = space.join(statement(random) for statement in statements)
+    text = space.join(statement(random) for _ in range(random.randint(1, 8)))
     return Case(text.encode("utf-8", "surrogatepass"), overrides(random) if random.random() < 0.3 else ())
 
 
@@ -278,14 +277,15 @@ def experiment(random: Random) -> Case:
         weights = pick(("none", 'run("../../x")', f"run({pick(STRINGS)})", pick(STRINGS), "imagenet"))
         head = pick(("mlp", "linear", f"mlp([{odd('512')}], dropout = [0.25, {odd('0.5')}])", "mlp([])"))
         body = f"{pick(('resnet18', 'resnet34', 'vision.resnet50', 'squeezenet1_1'))}(weights = {odd(weights)})"
-        lines.append(f"model {{ body {body}  head {head}  {pick(('', groups(random)))} }}")
+        lines.append(f"model {{ body {body}  head {head}  {pick(('', '', '', '', groups(random)))} }}")
         lines.append(f"loss {odd(pick(('cross_entropy', 'binary_cross_entropy')))}")
         metrics = ("accuracy", "error_rate", "f1", f"top_k_accuracy(k = {odd('2')})")
     else:
         latent = (
             f"latent_ratings(users = {odd('20')}, range = {odd(pick(('0..5', '-1.0..-0.5', '1e-3..1e3')))}, {batch})"
         )
-        table = f"ratings({pick(STRINGS)}, user = {pick(('0', STRINGS[1]))}, valid = {odd(pick(('3', 'column(3)')))}, {batch})"
+        valid = odd(pick(("3", "column(3)", '"a.csv"')))
+        table = f"ratings({pick(STRINGS)}, user = {pick(('0', STRINGS[1]))}, valid = {valid}, {batch})"
         lines.append(f"data {pick((latent, table))}")
         lines.append(f"model embedding_dot_bias({odd('4')}, y_range = {odd(pick(('none', '-0.5..5.5')))})")
         lines.append("loss mse")
@@ -296,7 +296,7 @@ def experiment(random: Random) -> Case:
         lines.append(f"optimizer {_optimizer(random)}")
     if random.random() < 0.3:
         lines.append(f"runtime(threads = {odd(pick(('none', '1', '1024')))}, precision = bf16)")
-    if random.random() < 0.3:
+    if random.random() < 0.95:
         lines += [f"param epochs = {odd('2')}", f"param rate = {odd('1e-3')}"]
     for name in random.sample(("train", "head", "model", "b_2"), random.randint(1, 3)):
         lines.append(_stage(name, images, odd, random))
@@ -308,15 +308,15 @@ def experiment(random: Random) -> Case:
 
 def _stage(name: str, images: bool, odd: Callable[[str], str], random: Random) -> str:
     pick = random.choice
-    rate = pick(
-        ("1e-3", "slice(1e-5, 1e-3)", "slice(1e-4)", "[1e-5, 1e-4, 1e-3]", "rate", "{model = 1e-3}", "1e4", "5e-324")
-    )
+    by_group = ("[1e-5, 1e-4, 1e-3]", "{early = 1e-5, late = 1e-4, head = 1e-3}") if images else ("{model = 1e-3}",)
+    rate = pick(("1e-3", "slice(1e-5, 1e-3)", "slice(1e-4)", "rate", "1e4", "5e-324", *by_group))
     epochs = odd(pick(("1", "2", "5", "epochs")))
     policy = pick(("one_cycle", "flat", "flat_cosine", "cosine", "linear", "sgdr"))
     extra = pick(("", "", f", pct_start = {odd(pick(('0.0', '1.0', '30%')))}")) if "_c" in policy else ""
     members = [f"fit {policy}({epochs}, lr = {odd(rate)}{extra})"]
     if random.random() < 0.6:
-        members.append(freeze(random) if images else pick(("unfreeze", "freeze model")))
+        usual = pick(("unfreeze", "freeze body", "freeze early", "freeze body except norm", "freeze early, late"))
+        members.append(freeze(random) if random.random() < 0.1 else usual if images else "unfreeze")
     if random.random() < 0.2:
         members.append(f"data(batch_size = {odd(pick(('1', '7', '64')))})")
     if random.random() < 0.2:

@@ -328,3 +328,12 @@ def test_random_split_rules() -> None:
     for impossible in (0, 100, 0.001):
         with pytest.raises(ComponentError):
             random_split_rows(100, impossible, 7)
+
+
+def test_fingerprint_sees_another_image_of_the_same_size(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"one" * 3000)
+    before = load(tmp_path).facts.fingerprint
+    (tmp_path / "a/1.png").write_bytes(b"one" * 2999 + b"two")
+    assert load(tmp_path).facts.fingerprint != before

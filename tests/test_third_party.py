@@ -122,6 +122,15 @@ def test_the_readmes_plugin_holds_to_the_contract(site: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_folder_of_plugins_is_used_only_where_the_command_line_names_it(site: Path) -> None:
+    install(site / "more", readme_plugin(), "acme_lion")
+    (site / "lion.exp").write_text(PLAIN.replace("optimizer adam", "optimizer lion"))
+    assert runner(site, "check", "lion.exp").returncode == 2
+    assert runner(site, "--plugins", "more", "check", "lion.exp").returncode == 0
+    assert runner(site, "--plugins", "more", "run", "lion.exp").returncode == 0
+    assert runner(site, "--plugins", "nowhere", "check", "lion.exp").returncode == 2
+
+
 def test_uninstalled_the_spec_says_what_is_missing(site: Path) -> None:
     done = runner(site, "check", "s.exp")
     assert done.returncode == 2

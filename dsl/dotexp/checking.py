@@ -8,6 +8,7 @@ from pathlib import Path
 from dotexp.diagnostics import Diagnostic, SpecError, UsageError
 from dotexp.parser import read
 from dotexp.plugins import Registry, load_registry
+from dotexp.reading import LARGEST, read_bounded
 from dotexp.resolve import Resolved, resolve
 
 SpecPath = str | Path
@@ -40,10 +41,10 @@ def _bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
     if str(spec) == STDIN:
         import sys
 
-        return sys.stdin.buffer.read(), "<stdin>", Path()
+        return sys.stdin.buffer.read(LARGEST + 1), "<stdin>", Path()
     path = Path(spec)
     try:
-        return path.read_bytes(), str(path), path.parent
+        return read_bounded(path), str(path), path.parent
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"cannot read {path}: {reason}") from error

@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from dotexp.source import Span
+from dotexp.source import HIDDEN, Span
 
 FORMAT_VERSION = 1
 
@@ -222,7 +222,7 @@ def render(diagnostic: Diagnostic) -> str:
     if diagnostic.help:
         gutter = " " * len(str(diagnostic.span.line)) if diagnostic.span else ""
         lines.append(f"{gutter} = {diagnostic.help}")
-    return "\n".join(lines)
+    return HIDDEN.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines))  # names and values may hold a terminal's commands
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
@@ -256,10 +256,10 @@ def _draw(span: Span, note: str) -> list[str]:
     gutter = " " * len(number)
     text = span.source.line(span.line)
     width = (span.end - span.start) if span.end_line == span.line else len(text) - span.column + 1
-    lead = "".join("\t" if c == "\t" else " " for c in text[: span.column - 1])
-    shown = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    if len(shown) > _WIDEST:
-        shown, lead = _window(shown, lead, span.column)
+    first = max(0, span.column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
+    lead = "".join("\t" if c == "\t" else " " for c in text[first : span.column - 1])
+    piece = text[first : first + _WIDEST]
+    shown = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in piece)
     return [
         f"{gutter}--> {span.source.name}:{number}:{span.column}",
         f"{gutter} |",
@@ -269,11 +269,6 @@ def _draw(span: Span, note: str) -> list[str]:
 
 
 _WIDEST = 200
-
-
-def _window(shown: str, lead: str, column: int) -> tuple[str, str]:
-    start = max(0, column - 1 - _WIDEST // 2)
-    return shown[start : start + _WIDEST], lead[start:]
 
 
 def _position(diagnostic: Diagnostic) -> tuple[bool, str, int]:

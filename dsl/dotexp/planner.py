@@ -14,6 +14,9 @@ from dotexp.resolve import Resolved
 from dotexp.source import Span
 from dotexp.spec import Experiment, Kept, Stage, Unfreeze, frozen_layers
 
+MOST_STEPS = 10_000_000
+"""Steps of a stage: the plan holds the learning rate of each."""
+
 
 class Probe(Protocol):
     """What planning needs to find out, and may need torch for."""
@@ -50,7 +53,8 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
     planned = tuple(planner.stage(stage, experiment, own, layers) for stage, own in pairs if own is not None)
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
-    return Plan(experiment, facts, layers, planned), planner.collector.sorted()
+    sound = tuple(stage for stage in planned if stage is not None)
+    return Plan(experiment, facts, layers, sound), planner.collector.sorted()
 
 
 @dataclass
@@ -125,8 +129,8 @@ class _Planner:
 
     def stage(
         self, stage: Stage, experiment: Experiment, facts: DataFacts, layers: tuple[LayerCount, ...]
-    ) -> StagePlan:
-        """Plan one stage."""
+    ) -> StagePlan | None:
+        """Plan one stage; None, with the fault reported, where it has more steps than can be planned."""
         model = experiment.model
         frozen = frozen_layers(stage.freeze, model.layers, model.groups)
         kept = None if isinstance(stage.freeze, Unfreeze) else stage.freeze.kept
@@ -135,6 +139,10 @@ class _Planner:
         batch_size = _batch_size(stage.data)
         per_epoch = facts.train // batch_size
         epochs = _policy(stage).total_epochs
+        if epochs * per_epoch > MOST_STEPS:
+            message = f"the stage `{stage.name}` has {epochs * per_epoch:,} steps; at most {MOST_STEPS:,} are planned"
+            self.collector.report("E207", message, self.origins.get(f"stage.{stage.name}.fit"))
+            return None
         schedule: Schedule = stage.fit.build(epochs * per_epoch, per_epoch)
         if epochs * per_epoch < 3:
             message = f"the stage `{stage.name}` has {epochs * per_epoch} steps, too few for a schedule to mean much"

@@ -60,3 +60,11 @@ def _refuse(
     start = len(source_from_text(text[:at]).text)
     fault = Diagnostic(code, message, shown.span(start, min(start + 1, len(shown.text))), help=help)
     return Source(name, "", folder), (fault,)
+
+
+def read_bounded(path: Path) -> bytes:
+    """Read no more than tells that a file is too large. Raises ValueError for a pipe or device, which may not end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)

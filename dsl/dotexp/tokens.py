@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dotexp.diagnostics import Diagnostic
 from dotexp.literals import Reading, read_foreign_string, read_number, read_string, read_unclosed
 from dotexp.names import describe, mixed_scripts, odd_character
-from dotexp.source import Source, Span
+from dotexp.source import HIDDEN, Source, Span
 
 END = "$END"
 
@@ -99,8 +99,6 @@ def tokenise(source: Source) -> tuple[list[Lexeme], list[Diagnostic]]:
     return lexemes, sorted(_once_a_line(faults), key=_start)
 
 
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-
 # What looks like a number or a string is taken whole, so that a wrong one is one fault. Every branch is linear.
 _PIECE = re.compile(
     r"(?P<SPACE>[ \t\n]+)"
@@ -136,11 +134,11 @@ def _read(type: str, span: Span) -> tuple[Lexeme, Diagnostic | None]:
     if type == "NAME":
         return _read_name(span)
     if type == "ODD":
-        return _lexeme("ODD", "", span), None if _HIDDEN.match(text) else odd_character(span)
+        return _lexeme("ODD", "", span), None if HIDDEN.match(text) else odd_character(span)
     if type == "UNCLOSED":
         span = source.span(span.start, span.start + _probable_end(text))
     terminal, reader = _READERS[type]
-    if terminal == "STRING" and _HIDDEN.search(span.text):
+    if terminal == "STRING" and HIDDEN.search(span.text):
         return _lexeme(terminal, '""', span, broken=True), None
     reading = reader(span)
     return _lexeme(terminal, reading.meant, span, reading.broken), reading.fault
@@ -176,7 +174,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Span], Reading]]] = {
 
 def _hidden_characters(source: Source) -> Iterator[Diagnostic]:
     """E102 for controls and the like, which may stand nowhere, comments and strings included."""
-    for match in _HIDDEN.finditer(source.text):
+    for match in HIDDEN.finditer(source.text):
         help = "it changes how the text around it is shown" if "\u202a" <= match[0] <= "\u2069" else ""
         span = source.span(match.start(), match.end())
         yield Diagnostic("E102", f"{describe(match[0])} may stand nowhere in a spec", span, help=help)

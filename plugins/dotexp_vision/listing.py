@@ -150,6 +150,17 @@ def _notes(params: ImageFolderParams, train: Path, pool: list[Labelled], classes
                 yield f'the folder `{name}` is not used: valid = "{name}" or test = "{name}" would'
 
 
+def _ends(path: Path, size: int) -> bytes:
+    """Start and end of a file: enough to tell another image of the same size, and quick for many."""
+    with path.open("rb") as file:
+        start = file.read(_END)
+        file.seek(max(0, size - _END))
+        return start + file.read(_END)
+
+
+_END = 4096
+
+
 def _listing(parts: Mapping[str, list[Labelled]], classes: tuple[str, ...], notes: tuple[str, ...]) -> Listing:
     numbers = {label: number for number, label in enumerate(classes)}
     digest = sha256()
@@ -158,7 +169,8 @@ def _listing(parts: Mapping[str, list[Labelled]], classes: tuple[str, ...], note
             size = example.path.stat().st_size
             if size == 0:
                 raise ComponentError(f"the image {example.path} is an empty file", "path")
-            digest.update(f"{part}\0{example.identity}\0{example.label}\0{size}\n".encode())
+            digest.update(f"{part}\0{example.identity}\0{example.label}\0{size}\n".encode(errors="surrogateescape"))
+            digest.update(_ends(example.path, size))
     return Listing(
         classes,
         {part: tuple(e.path for e in examples) for part, examples in parts.items()},

@@ -12,6 +12,8 @@ from torch import Tensor
 from dotexp_vision.data_params import Resize
 
 WHITE = (255, 255, 255, 255)
+MOST_PIXELS = 170_000_000
+"""Pixels of an image file: more than any camera takes, and half a gigabyte once decoded."""
 
 
 class UnreadableImageError(Exception):
@@ -21,10 +23,13 @@ class UnreadableImageError(Exception):
 def read_image(path: Path) -> Image.Image:
     """Open an image as a viewer would show it: turned as its EXIF says, in RGB, on white where it is transparent.
 
-    16-bit greys are scaled to 8; of an animation it is the first picture. Raises UnreadableImageError.
+    16-bit greys are scaled to 8; of an animation it is the first picture. Raises UnreadableImageError, also for more
+    than MOST_PIXELS, of which a small file may hold any number.
     """
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"it has {image.width} by {image.height} pixels, more than {MOST_PIXELS:,}")
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:

@@ -78,10 +78,18 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 @click.option("--traceback", is_flag=True, envvar="DOTEXP_TRACEBACK", help="Show Python's traceback of a fault.")
+@click.option(
+    "--plugins",
+    "plugins_folder",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help="Folder of plugins to use beside the installed ones, as `pip install --target FOLDER` fills it.",
+)
 @click.pass_context
-def group(ctx: click.Context, traceback: bool) -> None:
+def group(ctx: click.Context, traceback: bool, plugins_folder: str | None) -> None:
     """Check, plan and run deep-learning experiments written as .exp files."""
     ctx.obj = traceback
+    if plugins_folder is not None and plugins_folder not in sys.path:
+        sys.path.append(plugins_folder)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         return tensors | {name: tensors[first] for name, first in ties.items()}
     except FileNotFoundError as error:
         raise ComponentError(f"there are no weights at {path}", field="weights", code="E405") from error
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ComponentError(f"the weights at {path} cannot be read: {error}", field="weights", code="E405") from error
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from dotexp.diagnostics import Collector, Diagnostic
 from dotexp.document import Document, Extends
 from dotexp.parser import parse, read
 from dotexp.plugins import Registry
+from dotexp.reading import read_bounded
 from dotexp.resolve.assemble import assemble
 from dotexp.resolve.binding import Binder
 from dotexp.resolve.drafts import make_drafts
@@ -69,7 +69,7 @@ class _Opener:
     def __call__(self, source: Source, extends: Extends) -> Document | None:
         path = source.folder / extends.path.value
         try:
-            data = Path(path).read_bytes()
+            data = read_bounded(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             message = f"cannot read the base file {path}: {reason}"

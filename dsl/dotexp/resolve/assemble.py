@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dotexp.components import Use
 from dotexp.diagnostics import Collector
 from dotexp.resolve.annotations import Expected
-from dotexp.resolve.binding import Binder
 from dotexp.resolve.checks import check_experiment
 from dotexp.resolve.drafts import LOCAL, Drafts, StageDraft
 from dotexp.resolve.layers import make_freeze, make_model
@@ -33,7 +34,8 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
     metrics = [_metric(drafts, number) for number in range(len(drafts.metrics))]
     seed = _seed(drafts, merged)
     model = _model(merged, uses, complete, collector)
-    stages = [_stage(stage, uses, model, drafts) for stage in drafts.stages.values()]
+    common = {slot: _places(binder.origins, slot) for slot in LOCAL}
+    stages = [_stage(stage, uses, model, drafts, common) for stage in drafts.stages.values()]
     runtime = uses["runtime"]
     data, loss, optimizer = (uses.get(slot) for slot in LOCAL)
     if (
@@ -115,7 +117,13 @@ def _model(merged: Merged, uses: dict[str, Use | None], complete: bool, collecto
     return make_model(body, head, whole, merged.groups, collector)
 
 
-def _stage(draft: StageDraft, uses: dict[str, Use | None], model: Model | None, drafts: Drafts) -> Stage | None:
+def _stage(
+    draft: StageDraft,
+    uses: dict[str, Use | None],
+    model: Model | None,
+    drafts: Drafts,
+    common: Mapping[str, Mapping[str, Span]],
+) -> Stage | None:
     binder, place = drafts.binder, f"stage.{draft.name.text}"
     collector = binder.scope.collector
     binder.origins[place] = draft.name.span
@@ -129,7 +137,7 @@ def _stage(draft: StageDraft, uses: dict[str, Use | None], model: Model | None, 
         same = drafts.slots.get(slot) is each
         own[slot] = uses[slot] if same else binder.use(each, f"{place}.{slot}")
         if same:
-            _inherit(binder, slot, f"{place}.{slot}")
+            binder.origins.update({f"{place}.{slot}{rest}": span for rest, span in common[slot].items()})
     freeze = make_freeze(draft.freeze, model, collector) if model else None
     fit, data, loss, optimizer = (own.get(slot) for slot in ("fit", *LOCAL))
     if not (freeze and fit and data and loss and optimizer):
@@ -137,10 +145,8 @@ def _stage(draft: StageDraft, uses: dict[str, Use | None], model: Model | None, 
     return Stage(name=draft.name.text, freeze=freeze, data=data, loss=loss, optimizer=optimizer, fit=fit)
 
 
-def _inherit(binder: Binder, slot: str, place: str) -> None:
-    inherited: dict[str, Span] = {
-        place + path.removeprefix(slot): span
-        for path, span in binder.origins.items()
-        if path == slot or path.startswith(f"{slot}.")
+def _places(origins: Mapping[str, Span], slot: str) -> dict[str, Span]:
+    """Places of a slot's component and its parameters, by what stands behind the slot's name."""
+    return {
+        path.removeprefix(slot): span for path, span in origins.items() if path == slot or path.startswith(f"{slot}.")
     }
-    binder.origins.update(inherited)

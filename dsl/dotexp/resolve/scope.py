@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dotexp.components import Component
@@ -96,26 +96,36 @@ def drop_circles(params: Mapping[str, Param], collector: Collector) -> dict[str,
     """Params that do not lead back to themselves; each circle is reported once."""
     graph = {name: [n for n in _names(param.value) if n in params] for name, param in params.items()}
     circular: set[str] = set()
-    for name in graph:
-        if name not in circular and (path := _circle(name, graph)):
-            said = " → ".join([*path, path[0]])
-            collector.report("E209", f"params name each other in a circle: {said}", params[name].name.span)
-            circular.update(path)
+    for path in _circles(graph):
+        if circular.isdisjoint(path):
+            said = " → ".join([*path, path[0]] if len(path) <= _SHOWN else [*path[:_SHOWN], "…", path[0]])
+            collector.report("E209", f"params name each other in a circle: {said}", params[path[0]].name.span)
+        circular.update(path)
     return {name: param for name, param in params.items() if name not in circular}
 
 
-def _circle(start: str, graph: Mapping[str, list[str]]) -> list[str] | None:
-    stack = [(start, [start])]
-    visited: set[str] = set()
-    while stack:
-        name, path = stack.pop()
-        for following in graph[name]:
-            if following == start:
-                return path
-            if following not in visited:
-                visited.add(following)
-                stack.append((following, [*path, following]))
-    return None
+_SHOWN = 10
+
+
+def _circles(graph: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Walk every edge once, and yield the names of each circle that the walk closes, from the first declared on."""
+    place = {name: number for number, name in enumerate(graph)}
+    done: set[str] = set()
+    for start in graph:
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(graph[start])}
+        while path:
+            name = next(reversed(path))
+            following = next(path[name], None)
+            if following is None:
+                path.popitem()
+                done.add(name)
+            elif following in path:
+                circle = list(path)
+                circle = circle[circle.index(following) :]
+                first = circle.index(min(circle, key=place.__getitem__))
+                yield circle[first:] + circle[:first]
+            elif following not in done:
+                path[following] = iter(graph[following])
 
 
 def _names(value: Value) -> Iterator[str]:

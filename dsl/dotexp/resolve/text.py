@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dotexp.components import LayerGroup, Range, Use
+from dotexp.source import HIDDEN
 from dotexp.spec import LANGUAGE_VERSION, Experiment, Freeze, FreezeBefore, FreezeLayers, Model, Stage, Unfreeze
 
 
@@ -122,4 +123,9 @@ def value_text(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\\b", "\\u0008").replace("\\f", "\\u000c")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{HIDDEN.sub(_escape, escaped)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
