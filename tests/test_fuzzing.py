@@ -16,7 +16,7 @@ from dotexp.plans import LayerCount
 from dotexp.resolve.text import as_text
 from dotexp.spec import Experiment
 from fuzz_inputs import Case, random_bytes
-from fuzzing import KINDS, check_spec, check_text, fuzz, run_one
+from fuzzing import KINDS, check_spec, check_text, fuzz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ def test_random_inputs_give_diagnostics_and_nothing_else(kind: str) -> None:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_any_seed(kind: str, seed: int) -> None:
-    run_one(kind, f"h:{seed}")
+    assert fuzz(kind, 1, seed=seed) == (1, [])
 
 
 @settings(max_examples=80, deadline=None)

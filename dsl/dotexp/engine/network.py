@@ -102,7 +102,7 @@ def restore_network(model: Model, facts: DataFacts, path: Path) -> Network:
 def without_weights(model: Model) -> Model:
     """Replace a body's pretrained weights by none, so that building it opens and downloads nothing."""
     body = model.body
-    if body is None or getattr(body.params, "weights", None) is None:
+    if body is None or dict(body.params).get("weights") is None:
         return model
     bare = body.model_copy(update={"params": body.params.model_copy(update={"weights": None})})
     return model.model_copy(update={"body": bare})
@@ -110,7 +110,7 @@ def without_weights(model: Model) -> Model:
 
 def run_weights(params: Params) -> RunWeights | None:
     """Which run a body's weights come from; None where they come from elsewhere."""
-    weights = getattr(params, "weights", None)
+    weights = dict(params).get("weights")
     return weights.params if isinstance(weights, Use) and isinstance(weights.params, RunWeights) else None
 
 
