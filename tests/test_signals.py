@@ -20,6 +20,7 @@ from dotexp.diagnostics import Interrupted
 from dotexp.engine.executor import execute
 from dotexp.engine.listener import NullListener
 from dotexp.engine.watch import Watch, stopped_by_signals
+from dotexp.parts import read_in_workers
 from dotexp.runs import EpochRow, RunFolder, Status, create_run
 from dotexp.spec import Device, Runtime
 from kills import IMAGES, write_images
@@ -162,6 +163,20 @@ def test_a_worker_lets_the_first_signal_pass_and_ends_at_the_second() -> None:
         os.kill(pid, signal.SIGINT)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
         assert not watch.stopping
+
+
+class Signalled(torch.utils.data.Dataset[int]):
+    """Its worker gets a SIGTERM from somebody while it reads."""
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), signal.SIGTERM) if index == 1 else None
+        return index
+
+
+def test_a_worker_that_is_told_to_stop_reads_on() -> None:
+    with stopped_by_signals(Watch()):
+        assert list(read_in_workers(Signalled(), range(4), 1)) == [0, 1, 2, 3]
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_signal_to_the_whole_group_of_a_run_with_workers(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from dotexp.components import DataFacts
 from dotexp.seeds import Draw
@@ -91,3 +94,37 @@ class TensorPart:
 
 
 _GATHERED = 1 << 26  # bytes
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_T = TypeVar("_T")
+
+
+def read_in_workers(dataset: Dataset[_T], chunks: Sequence[Any], workers: int) -> Iterator[_T]:
+    """Yield `dataset[chunk]` for every chunk, in order, made by `workers` processes.
+
+    A Ctrl-C or SIGTERM to all of a run's processes leaves the workers at work, so that the run can finish its step
+    and save: torch would have SIGTERM end a worker, and the run with it. No random number of the caller's is drawn.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=chunks,
+        num_workers=workers,
+        generator=torch.Generator(),  # it draws a seed for the workers
+        worker_init_fn=_heed_as_before,
+    )
+    if os.name == "nt":  # nothing is inherited there
+        return iter(loader)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a worker hears nothing until its handlers stand
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heed_as_before(worker: int) -> None:
+    for number in _STOPS:
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+    if os.name != "nt":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from dotexp import RunError
-from dotexp.parts import Batch
+from dotexp.parts import Batch, read_in_workers
 from dotexp.seeds import Draw
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from dotexp_vision.data_params import Resize
 from dotexp_vision.pixels import UnreadableImageError, load_pixels, to_floats
@@ -73,11 +73,7 @@ class ImagePart:
         if workers == 0:
             read: Iterator[Tensor | str] = map(self._images.__getitem__, chunks)
         else:
-            # the loader draws a seed for its workers: from a generator of its own, so that the run's stays as it was
-            loader = DataLoader(
-                self._images, batch_size=None, sampler=chunks, num_workers=workers, generator=torch.Generator()
-            )
-            read = iter(loader)
+            read = read_in_workers(self._images, chunks, workers)
         for images in read:
             if isinstance(images, str):
                 raise RunError(images)
