@@ -209,12 +209,13 @@ def statement(random: Random) -> str:
         case 4 | 5:
             return f"param {random.choice(('a', 'b_2', 'epochs', '_x', 'sgd'))} = {item(random)}"
         case 6:
-            return "metrics " + ", ".join(call(random) for _ in range(random.randint(1, 3)))
+            return random.choice(("metrics ", "callbacks ", "report ")) + ", ".join(call(random) for _ in range(random.randint(1, 3)))
         case 7:
             members = [_led("body", random), _led("head", random), groups(random)]
             return f"model {{ {words(random.sample(members, random.randint(0, 3)))} }}"
         case 8 | 9:
-            members = [_led("fit", random), _led(random.choice(("data", "loss", "optimizer")), random), freeze(random)]
+            slot = random.choice(("data", "loss", "optimizer", "callbacks"))
+            members = [_led("fit", random), _led(slot, random), freeze(random)]
             return f"stage {word} {{ {words(random.sample(members, random.randint(0, 3)))} }}"
         case 10:
             return f"runtime{arguments(random)}"
@@ -225,6 +226,7 @@ def statement(random: Random) -> str:
 PATHS = (
     *("seed", "data", "data.size", "data.valid", "model", "model.body", "model.body.weights", "model.head.dropout"),
     *("loss", "optimizer", "optimizer.wd", "optimizer.betas", "metrics", "runtime", "runtime.threads", "epochs", "a"),
+    *("callbacks", "report", "stage.train.callbacks"),
     *("stage.train.fit", "stage.train.fit.lr", "stage.train.fit.epochs", "stage.train.freeze", "stage.train.data.size"),
     *(
         "stage",

@@ -15,8 +15,8 @@ PACKAGE = REPOSITORY / "dsl" / "dotexp"
 ORDER = (
     "source", "diagnostics", "seeds", "document", "names", "literals", "tokens", "grammar", "trouble", "sign_errors",
     "syntax_errors", "building", "reading", "parser", "components", "builtins", "hookspecs", "spec", "plugins",
-    "resolve", "checking", "schedules", "splits", "parts", "plans", "planner", "runs", "locks", "checkpoints",
-    "engine", "testing", "api", "cli",
+    "resolve", "checking", "schedules", "splits", "parts", "reports", "plans", "planner", "runs", "locks",
+    "checkpoints", "engine", "testing", "api", "cli",
 )  # fmt: skip
 """Every module of the package, the lowest first: a module imports only what stands before it."""
 

@@ -99,7 +99,7 @@ def test_every_statement_is_read() -> None:
     names = [type(statement).__name__ for statement in parsed(EXAMPLE).statements]
     assert names == [
         *("Version", "Extends", "ExperimentName", "Seed", "Param", "Component", "ModelBlock", "Component", "Component"),
-        *("Metrics", "StageBlock", "StageBlock", "StageBlock", "Component", "Component"),
+        *("Listing", "StageBlock", "StageBlock", "StageBlock", "Component", "Component"),
     ]
 
 
@@ -340,7 +340,7 @@ def test_no_bytes_raise(data: bytes) -> None:
 
 # Any text
 
-SIGNS = '= , . .. ( ) [ ] { } : ; * / + - % == # \' " @ x adam 1 .5 2x 1e999 "a" r"\\d" "\\d" report sweep'
+SIGNS = '= , . .. ( ) [ ] { } : ; * / + - % == # \' " @ x adam 1 .5 2x 1e999 "a" r"\\d" "\\d" report sweep callbacks'
 ODD = ("\u00a0", "\u200b", "ad\u0430m", "\ud800", "“a”", "stge", "optimiser", "\n", "\n", "\n", "\x00", "exept")
 PIECES = (*KEYWORDS, *SIGNS.split(), *ODD)
 

@@ -23,8 +23,12 @@ SINGLE: list[tuple[str, Found]] = [
     # statements and members
     ("optimiser adam(wd = 0.1)", ("E109", 1, 1, "optimiser", "optimizer")),
     ("loss mse\noptimiser adam\nseed 3", ("E109", 2, 1, "optimiser", "optimizer")),
-    ("callbacks early(3),\n  other(2)\nseed 3", ("E109", 1, 1, "callbacks", None)),
-    ("report confusion_matrix, top_losses(9)", ("E109", 1, 1, "report", None)),
+    ("track wandb(3),\n  other(2)\nseed 3", ("E109", 1, 1, "track", None)),
+    ("sweep grid(epochs = [1, 2])", ("E109", 1, 1, "sweep", None)),
+    ("metrics true", ("E103", 1, 9, "true", None)),
+    ("stage a { fit f report x }", ("E103", 1, 17, "report", None)),
+    ("callbacks", ("E103", 1, 1, "callbacks", None)),
+    ("stage a { fit f callbacks }", ("E103", 1, 17, "callbacks", None)),
     ("track tensorboard", ("E109", 1, 1, "track", None)),
     ("sweep {\n  seed in [1, 2]\n}\nloss mse", ("E109", 1, 1, "sweep", None)),
     ("epochs = 3", ("E109", 1, 1, "epochs", "param epochs")),
@@ -179,12 +183,12 @@ error[E110]: `lr/5` is arithmetic, which the language does not have
 1 | param x = lr/5
   |           ^^^^
   = write the number itself; `param NAME = …` gives it a name""",
-    "report top_losses(9)": """\
-error[E109]: this version does not have the statement `report` yet
+    "track wandb(9)": """\
+error[E109]: this version does not have the statement `track` yet
  --> a.exp:1:1
   |
-1 | report top_losses(9)
-  | ^^^^^^""",
+1 | track wandb(9)
+  | ^^^^^""",
     "fit one_cycle(3)": """\
 error[E103]: `fit` belongs inside a stage, not at the top of a file
  --> a.exp:1:1

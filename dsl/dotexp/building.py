@@ -19,9 +19,9 @@ from dotexp.document import (
     GroupItem,
     Groups,
     LayerItem,
+    Listing,
     ListValue,
     MapValue,
-    Metrics,
     ModelBlock,
     Number,
     NumberRange,
@@ -99,9 +99,9 @@ class Builder(Transformer[Lexeme, Any]):
             return Component(_word(keyword), None, choice.items, _span(children))
         return Component(_word(keyword), choice, None, _span(children))
 
-    def metrics(self, children: Children) -> Metrics:
-        """`metrics error_rate, accuracy`."""
-        return Metrics(_nodes(children), _span(children))
+    def listing(self, children: Children) -> Listing:
+        """`metrics error_rate, accuracy`, `callbacks none`."""
+        return Listing(_word(children[0]), _nodes(children), _span(children))
 
     def model(self, children: Children) -> ModelBlock:
         """`model { … }`."""
@@ -169,7 +169,7 @@ class Builder(Transformer[Lexeme, Any]):
                 return _number(first)
             case "STRING":
                 return _text(first)
-            case "CONSTANT":
+            case "CONSTANT" | "NONE":
                 return Constant(_CONSTANTS[first.meant], span)
             case "LSQB":
                 return ListValue(_nodes(children), span)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "data", "model", "body", "head", "weights", "transform", "split", "loss", "optimizer", "policy", "learning_rate",
-    "stages", "metric",
+    "stages", "metric", "callback", "report",
 )  # fmt: skip
 """Every kind of component; a kind is a namespace."""
 
@@ -106,8 +106,8 @@ class Facts:
 class DataFacts:
     """What is known of the data once it was opened.
 
-    `train`, `valid` and `test` count examples; `classes` are the labels in the order of the model's outputs; `users`
-    and `items` count distinct ids in the training part; `range` spans the training targets of a regression;
+    `train`, `valid` and `test` count examples; `classes` are the labels in the order of the model's outputs, `counts`
+    the training examples of each; `users` and `items` count distinct ids in the training part; `range` spans the training targets of a regression;
     `outputs` is the width of the model's last layer; `notes` are worth a warning. `vocabulary` is what prediction
     needs to encode new inputs (JSON values only).
     """
@@ -117,6 +117,7 @@ class DataFacts:
     valid: int
     test: int = 0
     classes: tuple[str, ...] | None = None
+    counts: tuple[int, ...] | None = None
     users: int | None = None
     items: int | None = None
     range: tuple[float, float] | None = None

@@ -156,9 +156,13 @@ class Component(NamedTuple):
     span: Span
 
 
-class Metrics(NamedTuple):
-    """`metrics error_rate, accuracy`."""
+class Listing(NamedTuple):
+    """`metrics error_rate, accuracy`: components of one kind, none of them after `none`.
 
+    Keywords: metrics, callbacks, report.
+    """
+
+    keyword: Word
     calls: tuple[Call, ...]
     span: Span
 
@@ -191,14 +195,14 @@ class Freeze(NamedTuple):
 
 
 class StageBlock(NamedTuple):
-    """`stage head { … }`: members are freeze statements and components (fit, loss, optimizer, data)."""
+    """`stage head { … }`: members are freeze statements, components (fit, loss, optimizer, data) and callbacks."""
 
     name: Word
-    members: tuple[Component | Freeze, ...]
+    members: tuple[Component | Freeze | Listing, ...]
     span: Span
 
 
-Statement = Version | Extends | ExperimentName | Seed | Param | Component | Metrics | ModelBlock | StageBlock
+Statement = Version | Extends | ExperimentName | Seed | Param | Component | Listing | ModelBlock | StageBlock
 
 
 class Document(NamedTuple):

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -41,6 +41,16 @@ class Part(Protocol):
         ...
 
 
+@runtime_checkable
+class Named(Protocol):
+    """A part whose examples have names, such as an image's path, in the part's order; for reports."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Each example's name."""
+        ...
+
+
 class Data(Protocol):
     """What a data builder returns: the facts, and the parts by name (`train`, `valid`, `test`)."""
 
@@ -53,10 +63,14 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order."""
+    """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order.
+
+    `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
+    """
 
     rows: Sequence[dict[str, Any]]
     batches: Iterator[tuple[Tensor, ...]]
+    augmented: Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None = None
 
 
 class TensorPart:

@@ -100,6 +100,10 @@ class _Planner:
         model = experiment.model
         uses = [("model", model.whole), ("model.body", model.body), ("model.head", model.head)]
         uses += [("loss", experiment.loss), *((f"metrics.{i}", m) for i, m in enumerate(experiment.metrics))]
+        uses += [(f"report.{i}", section) for i, section in enumerate(experiment.reports)]
+        for stage in experiment.stages:
+            own = f"stage.{stage.name}." if stage.callbacks != experiment.callbacks else ""
+            uses += [(f"{own}callbacks.{i}", callback) for i, callback in enumerate(stage.callbacks)]
         for place, use in uses:
             if use is not None and use.component.check is not None:
                 for problem in use.component.check(use.params, facts):
@@ -161,6 +165,7 @@ class _Planner:
             rates=_rates(stage, groups, schedule, epochs * per_epoch),
             momentum=_momentum(stage, schedule, epochs * per_epoch),
             momentum_key=stage.optimizer.facts.momentum,
+            callbacks=stage.callbacks,
         )
 
 

@@ -65,6 +65,7 @@ class StagePlan:
     momentum: tuple[float, ...] | None
     momentum_key: str | None
     rewrites: tuple[Rewrite, ...] = ()
+    callbacks: tuple[Use, ...] = ()
 
     @property
     def steps(self) -> int:

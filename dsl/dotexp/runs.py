@@ -209,8 +209,8 @@ class RunFolder:
         values = _read(self.vocabulary)
         try:
             values.pop("format_version")
-            for name in ("classes", "range", "notes"):
-                values[name] = values[name] if values[name] is None else tuple(values[name])
+            for name in ("classes", "counts", "range", "notes"):
+                values[name] = None if values.get(name) is None else tuple(values[name])
             return DataFacts(task=Task(values.pop("task")), **values)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{self.vocabulary} does not hold a data set's facts: {error}") from error

@@ -10,9 +10,9 @@ from dotexp.tokens import CLOSERS, END, TOP
 from dotexp.trouble import ANY_LEADER, SPELLINGS, WORDS, Mend, Trouble, between, leads, matching, needs, shown, stand_in
 
 _OPERATORS = frozenset({"+", "-", "*", "/", "**", "//", "%", "^"})
-_VALUE_ENDS = WORDS | {"NUMBER", "STRING", "CONSTANT", "RPAR", "RSQB", "RBRACE"}
-_VALUE_STARTS = WORDS | {"NUMBER", "STRING", "CONSTANT", "LSQB", "LBRACE"}
-_TAKES_SEVERAL = ("metrics", "groups", "freeze")
+_VALUE_ENDS = WORDS | {"NUMBER", "STRING", "CONSTANT", "NONE", "RPAR", "RSQB", "RBRACE"}
+_VALUE_STARTS = WORDS | {"NUMBER", "STRING", "CONSTANT", "NONE", "LSQB", "LBRACE"}
+_TAKES_SEVERAL = ("metrics", "callbacks", "report", "groups", "freeze")
 
 
 # Signs
@@ -204,7 +204,7 @@ def missing_in_brackets(t: Trouble) -> Mend | None:
         fault = Diagnostic("E103", "a value is missing behind this `=`", before.span)
         return Mend(fault, insert=(stand_in("NAME", "_", token, broken=True),))
     named = before.type in WORDS and t.lexemes[max(t.at - 2, 0)].type in ("LPAR", "LBRACE", "COMMA")
-    if named and token.type in ("NUMBER", "STRING", "CONSTANT", "LSQB") and t.can("EQUAL", token.type):
+    if named and token.type in ("NUMBER", "STRING", "CONSTANT", "NONE", "LSQB") and t.can("EQUAL", token.type):
         fault = Diagnostic("E103", f"a `=` is missing behind {shown(before)}", token.span, suggestion=f"= {token.text}")
         return Mend(fault, insert=(stand_in("EQUAL", "=", token),), clean=True)
     if t.can("COMMA", token.type) and token.type in _VALUE_STARTS:

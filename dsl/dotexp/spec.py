@@ -125,6 +125,7 @@ class Stage(Frozen):
     loss: Use
     optimizer: Use
     fit: Use
+    callbacks: tuple[Use, ...] = ()
 
 
 class Experiment(Frozen):
@@ -138,6 +139,8 @@ class Experiment(Frozen):
     loss: Use
     optimizer: Use
     metrics: tuple[Use, ...] = ()
+    callbacks: tuple[Use, ...] = ()
+    reports: tuple[Use, ...] = ()
     stages: tuple[Stage, ...]
     runtime: Runtime = Runtime()
 

@@ -18,12 +18,13 @@ from dotexp.source import HIDDEN, Source, Span
 END = "$END"
 
 KEYWORDS: Mapping[str, str] = {
-    **{word: word.upper() for word in ("dotexp", "extends", "experiment", "seed", "param", "model", "metrics")},
+    **{word: word.upper() for word in ("dotexp", "extends", "experiment", "seed", "param", "model", "callbacks")},
     **{word: word.upper() for word in ("stage", "stages", "runtime", "groups", "fit", "freeze", "unfreeze")},
-    **{word: word.upper() for word in ("before", "except")},
+    **{word: word.upper() for word in ("before", "except", "none")},
     **dict.fromkeys(("data", "loss", "optimizer"), "SETTING"),
     **dict.fromkeys(("body", "head"), "PART"),
-    **dict.fromkeys(("true", "false", "none"), "CONSTANT"),
+    **dict.fromkeys(("metrics", "report"), "LISTING"),
+    **dict.fromkeys(("true", "false"), "CONSTANT"),
 }
 """Terminal of every reserved word."""
 

@@ -12,19 +12,19 @@ from dotexp.tokens import CLOSERS, END, KEYWORDS, MODEL, STAGE, TOP, Lexeme
 LEADERS: Mapping[str, tuple[str, ...]] = {
     TOP: (
         *("dotexp", "extends", "experiment", "seed", "param", "data", "model"),
-        *("loss", "optimizer", "metrics", "stage", "stages", "runtime"),
+        *("loss", "optimizer", "metrics", "callbacks", "stage", "stages", "report", "runtime"),
     ),
     MODEL: ("body", "head", "groups"),
-    STAGE: ("freeze", "unfreeze", "fit", "loss", "optimizer", "data"),
+    STAGE: ("freeze", "unfreeze", "fit", "loss", "optimizer", "callbacks", "data"),
 }
 """Words that lead the statements of a file and the members of its blocks."""
 
-LATER = ("callbacks", "report", "sweep", "track")
+LATER = ("sweep", "track")
 """Statements of the language that this version does not have."""
 
 ANY_LEADER = frozenset(word for words in LEADERS.values() for word in words)
 SPELLINGS: Mapping[str, str] = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
-WORDS = frozenset({"NAME", *KEYWORDS.values()}) - {"CONSTANT"}
+WORDS = frozenset({"NAME", *KEYWORDS.values()}) - {"CONSTANT", "NONE"}
 
 _NOT_BEHIND_A_LEADER = frozenset({"EQUAL", "COMMA", "DOT", "DOTDOT", "RPAR", "RSQB", "SIGN"})
 _BEHIND_A_LEADER = WORDS | {"STRING", "NUMBER", "LPAR", "LBRACE"}
@@ -39,6 +39,8 @@ _NEEDS = {
     "seed": "a number, such as `seed 42`",
     "param": "a name, `=` and a value, such as `param epochs = 2`",
     "metrics": "a metric, such as `metrics accuracy`",
+    "callbacks": "a callback, such as `callbacks early_stopping`",
+    "report": "a section, such as `report confusion_matrix`",
     "stage": "a name and members, such as `stage head { … }`",
     "model": "a component, or `{ body …  head … }`",
     "groups": "groups of layers, such as `groups early [stem..layer2], late [layer3]`",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dotexp.components import Use
 from dotexp.diagnostics import Collector
+from dotexp.document import Call
 from dotexp.resolve.annotations import Expected
 from dotexp.resolve.checks import check_experiment
-from dotexp.resolve.drafts import LOCAL, Drafts, StageDraft
+from dotexp.resolve.drafts import LISTED, LOCAL, Drafts, StageDraft
 from dotexp.resolve.layers import make_freeze, make_model
 from dotexp.resolve.merge import Merged
 from dotexp.resolve.values import Converter
@@ -31,11 +32,12 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
     if complete:
         _require(merged, collector)
     uses = {slot: binder.use(draft, PLACES.get(slot, slot)) for slot, draft in drafts.slots.items()}
-    metrics = [_metric(drafts, number) for number in range(len(drafts.metrics))]
+    listings = {word: _listing(drafts.listings.get(word, ()), word, word, drafts) for word in LISTED}
     seed = _seed(drafts, merged)
     model = _model(merged, uses, complete, collector)
     common = {slot: _places(binder.origins, slot) for slot in LOCAL}
-    stages = [_stage(stage, uses, model, drafts, common) for stage in drafts.stages.values()]
+    callbacks = listings["callbacks"]
+    stages = [_stage(stage, uses, callbacks, model, drafts, common) for stage in drafts.stages.values()]
     runtime = uses["runtime"]
     data, loss, optimizer = (uses.get(slot) for slot in LOCAL)
     if (
@@ -45,7 +47,6 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
     ):
         return None
     sound_stages = tuple(stage for stage in stages if stage is not None)
-    sound_metrics = tuple(metric for metric in metrics if metric is not None)
     if not sound_stages:
         return None
     experiment = Experiment(
@@ -56,7 +57,9 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
         model=model,
         loss=loss,
         optimizer=optimizer,
-        metrics=sound_metrics,
+        metrics=listings["metrics"],
+        callbacks=callbacks,
+        reports=listings["report"],
         stages=sound_stages,
         runtime=runtime.params,
     )
@@ -83,9 +86,14 @@ def _require(merged: Merged, collector: Collector) -> None:
             collector.report("E201", message, start, help=f"for example: {example}")
 
 
-def _metric(drafts: Drafts, number: int) -> Use | None:
-    draft = drafts.binder.draft(drafts.metrics[number], ("metric",))
-    return drafts.binder.use(draft, f"metrics.{number}") if draft else None
+def _listing(calls: Sequence[Call], keyword: str, place: str, drafts: Drafts) -> tuple[Use, ...]:
+    made = []
+    for number, call in enumerate(calls):
+        draft = drafts.binder.draft(call, (LISTED[keyword],))
+        use = drafts.binder.use(draft, f"{place}.{number}") if draft else None
+        if use is not None:
+            made.append(use)
+    return tuple(made)
 
 
 def _seed(drafts: Drafts, merged: Merged) -> int | None:
@@ -120,6 +128,7 @@ def _model(merged: Merged, uses: dict[str, Use | None], complete: bool, collecto
 def _stage(
     draft: StageDraft,
     uses: dict[str, Use | None],
+    callbacks: tuple[Use, ...],
     model: Model | None,
     drafts: Drafts,
     common: Mapping[str, Mapping[str, Span]],
@@ -138,11 +147,21 @@ def _stage(
         own[slot] = uses[slot] if same else binder.use(each, f"{place}.{slot}")
         if same:
             binder.origins.update({f"{place}.{slot}{rest}": span for rest, span in common[slot].items()})
+    if draft.callbacks is not None:
+        callbacks = _listing(draft.callbacks, "callbacks", f"{place}.callbacks", drafts)
     freeze = make_freeze(draft.freeze, model, collector) if model else None
     fit, data, loss, optimizer = (own.get(slot) for slot in ("fit", *LOCAL))
     if not (freeze and fit and data and loss and optimizer):
         return None
-    return Stage(name=draft.name.text, freeze=freeze, data=data, loss=loss, optimizer=optimizer, fit=fit)
+    return Stage(
+        name=draft.name.text,
+        freeze=freeze,
+        data=data,
+        loss=loss,
+        optimizer=optimizer,
+        fit=fit,
+        callbacks=callbacks,
+    )
 
 
 def _places(origins: Mapping[str, Span], slot: str) -> dict[str, Span]:

@@ -15,8 +15,10 @@ def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collec
     """Run every check across statements."""
     _fits_data(experiment, origins, collector)
     _fits_task("loss", experiment.loss, experiment.data, origins, collector)
-    for number, metric in enumerate(experiment.metrics):
-        _fits_task(f"metrics.{number}", metric, experiment.data, origins, collector)
+    listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}
+    for keyword, uses in listings.items():
+        for number, use in enumerate(uses):
+            _fits_task(f"{keyword}.{number}", use, experiment.data, origins, collector)
     for stage in experiment.stages:
         _check_stage(stage, experiment, origins, collector)
     _never_trained(experiment, origins, collector)
@@ -48,6 +50,9 @@ def _check_stage(stage: Stage, experiment: Experiment, origins: Mapping[str, Spa
     place = f"stage.{stage.name}"
     if stage.loss != experiment.loss:
         _fits_task(f"{place}.loss", stage.loss, stage.data, origins, collector)
+    if stage.callbacks != experiment.callbacks:
+        for number, callback in enumerate(stage.callbacks):
+            _fits_task(f"{place}.callbacks.{number}", callback, stage.data, origins, collector)
     if stage.data.facts.task != experiment.data.facts.task:
         message = f"the stage's data is {stage.data.facts.task}, the experiment's {experiment.data.facts.task}"
         collector.report("E305", message, origins.get(f"{place}.data"))

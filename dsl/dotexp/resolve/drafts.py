@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dotexp.components import Component as ComponentDeclaration
 from dotexp.diagnostics import Related, closest
-from dotexp.document import Argument, Call, Component, Freeze, ListValue, StageBlock, Value, Word
+from dotexp.document import Argument, Call, Component, Constant, Freeze, Listing, ListValue, StageBlock, Value, Word
 from dotexp.parser import parse
 from dotexp.resolve.annotations import expected_for
 from dotexp.resolve.binding import Binder, Draft
@@ -18,34 +18,44 @@ from dotexp.spec import Runtime
 
 RUNTIME = ComponentDeclaration("runtime", "runtime", Runtime, build="dotexp.spec:Runtime")
 LOCAL = ("data", "loss", "optimizer")
+LISTED = {"metrics": "metric", "callbacks": "callback", "report": "report"}
+"""Kind of the components behind each keyword that takes several."""
+
 _KINDS = {"whole": "model", "fit": "policy"}
 
 
 @dataclass(frozen=True)
 class StageDraft:
-    """A stage: what is in force in it by slot (fit, data, loss, optimizer), and its freeze statement."""
+    """A stage: what is in force in it by slot (fit, data, loss, optimizer), and its freeze statement.
+
+    `callbacks` are its own; None takes the experiment's.
+    """
 
     name: Word
     slots: Mapping[str, Draft]
     freeze: Freeze | None = None
     has_fit: bool = True
+    callbacks: tuple[Call, ...] | None = None
 
 
 @dataclass
 class Drafts:
-    """Everything in force, by slot (data, whole, body, head, loss, optimizer, runtime), and the stages in order."""
+    """Everything in force, by slot (data, whole, body, head, loss, optimizer, runtime), and the stages in order.
+
+    `listings` has the metrics, callbacks and report by their keyword.
+    """
 
     binder: Binder
     slots: dict[str, Draft] = field(default_factory=dict)
     seed: Value | None = None
-    metrics: tuple[Call, ...] = ()
+    listings: dict[str, tuple[Call, ...]] = field(default_factory=dict)
     stages: dict[str, StageDraft] = field(default_factory=dict)
     generated: dict[Source, Span] = field(default_factory=dict)
 
 
 def make_drafts(merged: Merged, overrides: Sequence[Override], binder: Binder) -> Drafts:
     """Look every component up, put the overrides in force, and expand what `stages` stands for."""
-    drafts = Drafts(binder, metrics=merged.metrics.calls if merged.metrics else ())
+    drafts = Drafts(binder, listings={keyword: listing.calls for keyword, listing in merged.listings.items()})
     drafts.slots["runtime"] = Draft(RUNTIME, {}, merged.source.span(0, 0))
     adam = Word("adam", merged.source.span(0, 0))
     if "optimizer" not in merged.slots or merged.slots["optimizer"][0].call is None:
@@ -83,15 +93,16 @@ def _put(slots: dict[str, Draft], slot: str, statement: Component, binder: Binde
 
 def _stage(block: StageBlock, drafts: Drafts) -> StageDraft:
     slots = {slot: drafts.slots[slot] for slot in LOCAL if slot in drafts.slots}
-    freeze = None
-    has_fit = False
+    freeze, callbacks, has_fit = None, None, False
     for member in block.members:
         if isinstance(member, Freeze):
             freeze = member
+        elif isinstance(member, Listing):
+            callbacks = member.calls
         else:
             has_fit = has_fit or member.keyword.text == "fit"
             _put(slots, member.keyword.text, member, drafts.binder)
-    return StageDraft(block.name, slots, freeze, has_fit)
+    return StageDraft(block.name, slots, freeze, has_fit, callbacks)
 
 
 def _expanded(merged: Merged, overrides: Sequence[Override], drafts: Drafts) -> dict[str, StageBlock]:
@@ -137,8 +148,8 @@ def _override_global(drafts: Drafts, override: Override) -> None:
         slot = "whole"
     if slot == "seed" and not rest and not isinstance(override.value, Freeze):
         drafts.seed = override.value
-    elif slot == "metrics" and not rest:
-        drafts.metrics = _calls(override, binder)
+    elif slot in LISTED and not rest:
+        drafts.listings[slot] = _calls(override, slot, binder)
     elif slot == "runtime" and not rest:
         binder.scope.collector.report("E212", "say which: runtime.device, runtime.precision, …", override.span)
     elif slot in drafts.slots or (not rest and slot in ("data", "loss", "optimizer")):
@@ -146,7 +157,7 @@ def _override_global(drafts: Drafts, override: Override) -> None:
         if changed is not None:
             drafts.slots[slot] = changed
     else:
-        _no_such_path(override, ["seed", "stage", "metrics", *_spoken(drafts.slots), *binder.scope.params], binder)
+        _no_such_path(override, ["seed", "stage", *LISTED, *_spoken(drafts.slots), *binder.scope.params], binder)
 
 
 def _slot(path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -168,13 +179,15 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
     slot, rest = path[2], path[3:]
     if slot == "freeze" and isinstance(override.value, Freeze):
         drafts.stages[path[1]] = replace(stage, freeze=override.value)
+    elif slot == "callbacks" and not rest:
+        drafts.stages[path[1]] = replace(stage, callbacks=_calls(override, slot, binder))
     elif slot in stage.slots or (slot in ("fit", *LOCAL) and not rest):
         changed = _changed(stage.slots.get(slot), override, rest, _KINDS.get(slot, slot), binder)
         if changed is not None:
             slots = {**stage.slots, slot: changed}
             drafts.stages[path[1]] = replace(stage, slots=slots, has_fit=stage.has_fit or slot == "fit")
     else:
-        _no_such_path(override, [f"stage.{path[1]}.{name}" for name in ("freeze", "fit", *LOCAL)], binder)
+        _no_such_path(override, [f"stage.{path[1]}.{name}" for name in ("freeze", "fit", *LOCAL, "callbacks")], binder)
 
 
 def _changed(draft: Draft | None, override: Override, rest: tuple[str, ...], kind: str, binder: Binder) -> Draft | None:
@@ -223,11 +236,14 @@ def _change_inside(
     return call._replace(arguments=arguments)
 
 
-def _calls(override: Override, binder: Binder) -> tuple[Call, ...]:
+def _calls(override: Override, keyword: str, binder: Binder) -> tuple[Call, ...]:
+    if isinstance(override.value, Constant) and override.value.value is None:
+        return ()
     items = override.value.items if isinstance(override.value, ListValue) else (override.value,)
     calls = tuple(item for item in items if isinstance(item, Call))
     if len(calls) < len(items):
-        binder.scope.collector.report("E206", "`metrics` takes metrics: metrics=[accuracy, error_rate]", override.span)
+        message = f"`{keyword}` takes components of the kind {LISTED[keyword]}, in brackets where there are several"
+        binder.scope.collector.report("E206", message, override.span)
     return calls
 
 

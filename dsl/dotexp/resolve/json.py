@@ -31,13 +31,15 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         },
         "loss": _value(experiment.loss),
         "optimizer": _value(experiment.optimizer),
-        "metrics": [_value(metric) for metric in experiment.metrics],
+        "metrics": _value(experiment.metrics),
+        "callbacks": _value(experiment.callbacks),
+        "report": _value(experiment.reports),
         "runtime": _value(experiment.runtime),
         "stages": [
             {
                 "name": stage.name,
                 "freeze": None if isinstance(stage.freeze, Unfreeze) else freeze_text(stage.freeze),
-                **{slot: _value(getattr(stage, slot)) for slot in ("data", "loss", "optimizer", "fit")},
+                **{slot: _value(getattr(stage, slot)) for slot in ("data", "loss", "optimizer", "callbacks", "fit")},
             }
             for stage in experiment.stages
         ],

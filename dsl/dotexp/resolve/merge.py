@@ -13,7 +13,7 @@ from dotexp.document import (
     Extends,
     Freeze,
     Groups,
-    Metrics,
+    Listing,
     ModelBlock,
     Param,
     Seed,
@@ -31,7 +31,8 @@ class Merged:
     """What is in force after merging.
 
     `slots` holds, for data, whole, body, head, loss, optimizer and runtime, the statement that names the component and
-    the changes after it; `stages` holds the stages by name, and what a `stages` statement stands for under its own.
+    the changes after it; `listings` holds the metrics, callbacks and report in force; `stages` the stages by name, and
+    what a `stages` statement stands for under its own.
     """
 
     source: Source
@@ -41,7 +42,7 @@ class Merged:
     slots: dict[str, list[Component]] = field(default_factory=dict)
     model: Span | None = None
     groups: Groups | None = None
-    metrics: Metrics | None = None
+    listings: dict[str, Listing] = field(default_factory=dict)
     stages: dict[str, StageBlock | Component] = field(default_factory=dict)
 
     def fill(self, slot: str, statement: Component) -> None:
@@ -96,8 +97,8 @@ def _put(merged: Merged, statement: object) -> None:
             merged.seed = statement
         case Param():
             merged.params[statement.name.text] = statement
-        case Metrics():
-            merged.metrics = statement
+        case Listing():
+            merged.listings[statement.keyword.text] = statement
         case StageBlock():
             merged.stages[statement.name.text] = statement
         case ModelBlock():
@@ -142,10 +143,10 @@ def _refuse_twice(document: Document, collector: Collector) -> None:
             _refuse_members_twice(statement.members, collector)
 
 
-def _refuse_members_twice(members: Sequence[Component | Groups | Freeze], collector: Collector) -> None:
+def _refuse_members_twice(members: Sequence[Component | Groups | Freeze | Listing], collector: Collector) -> None:
     seen: dict[str, Span] = {}
     for member in members:
-        if isinstance(member, Component):
+        if isinstance(member, Component | Listing):
             _once(member.keyword.text, member.keyword.span, seen, collector)
         else:
             _once("freeze statement" if isinstance(member, Freeze) else "groups", member.span, seen, collector)
@@ -160,7 +161,7 @@ def _once(name: str, place: Span, seen: dict[str, Span], collector: Collector) -
 
 def _identity(statement: object) -> tuple[str, Span]:
     match statement:
-        case Component():
+        case Component() | Listing():
             return statement.keyword.text, statement.keyword.span
         case Param():
             return f"param {statement.name.text}", statement.name.span
@@ -174,8 +175,6 @@ def _identity(statement: object) -> tuple[str, Span]:
             return "experiment", span
         case Seed(span=span):
             return "seed", span
-        case Metrics(span=span):
-            return "metrics", span
         case ModelBlock(span=span):
             return "model", span.source.span(span.start, span.start + len("model"))
     raise TypeError(f"not a statement: {statement!r}")

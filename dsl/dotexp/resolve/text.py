@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ def _lines(experiment: Experiment) -> Iterator[str]:
     yield ""
     yield f"loss {use_text(experiment.loss)}"
     yield f"optimizer {use_text(experiment.optimizer)}"
-    if experiment.metrics:
-        yield "metrics " + ", ".join(use_text(metric) for metric in experiment.metrics)
+    listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}
+    yield from (_listing(keyword, uses) for keyword, uses in listings.items() if uses)
     yield f"runtime{_arguments(experiment.runtime)}"
     for stage in experiment.stages:
         yield ""
@@ -67,8 +67,14 @@ def _stage(stage: Stage, experiment: Experiment) -> Iterator[str]:
     ):
         if own != common:
             yield f"  {keyword} {use_text(own)}"
+    if stage.callbacks != experiment.callbacks:
+        yield f"  {_listing('callbacks', stage.callbacks)}"
     yield f"  fit {use_text(stage.fit)}"
     yield "}"
+
+
+def _listing(keyword: str, uses: Sequence[Use]) -> str:
+    return f"{keyword} {', '.join(use_text(use) for use in uses) or 'none'}"
 
 
 def freeze_text(freeze: Freeze) -> str:
