@@ -209,7 +209,8 @@ def statement(random: Random) -> str:
         case 4 | 5:
             return f"param {random.choice(('a', 'b_2', 'epochs', '_x', 'sgd'))} = {item(random)}"
         case 6:
-            return random.choice(("metrics ", "callbacks ", "report ")) + ", ".join(call(random) for _ in range(random.randint(1, 3)))
+            lead = random.choice(("metrics ", "callbacks ", "report "))
+            return lead + ", ".join(call(random) for _ in range(random.randint(1, 3)))
         case 7:
             members = [_led("body", random), _led("head", random), groups(random)]
             return f"model {{ {words(random.sample(members, random.randint(0, 3)))} }}"

@@ -60,9 +60,10 @@ class FakeProbe:
         many = None if classes else self.random.randint(1, 9)
         low = self.random.choice((0.0, 1.0, -5.0, 1e-300))
         ends = None if classes else (low, low + self.random.choice((0.0, 5.0)))
-        return self.known.setdefault(
-            use.name, DataFacts(task, train, 5, 0, classes, many, many, ends, len(classes or "1"))
+        facts = DataFacts(
+            task, train, 5, classes=classes, users=many, items=many, range=ends, outputs=len(classes or "1")
         )
+        return self.known.setdefault(use.name, facts)
 
     def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Every layer of the model, some without parameters or norms."""

@@ -60,7 +60,7 @@ def test_every_component_is_described_in_a_sentence(component: Component) -> Non
 @pytest.mark.parametrize("component", COMPONENTS, ids=label)
 def test_every_component_has_a_kind_and_a_builder(component: Component) -> None:
     assert component.kind in KINDS
-    for reference in filter(None, [component.build, component.encode]):
+    for reference in filter(None, [component.build, component.encode, component.recommend, component.similar]):
         assert callable(load_attribute(reference))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dotexp import DataContext, Range, UsageError
+from dotexp.parts import Named
 from dotexp_vision.data_params import DigitsParams
 from dotexp_vision.digits import build, encode
 from dotexp_vision.image_folder import ImageData
@@ -88,6 +89,24 @@ def test_test_part_is_drawn_first() -> None:
     one, two = load(size=8, test=100, valid=0.5), load(size=8, test=100, valid=10)
     assert torch.equal(whole(one, "test")[0], whole(two, "test")[0])
     assert (one.facts.train, one.facts.valid, one.facts.test) == (849, 848, 100)
+
+
+def test_each_class_gives_its_share() -> None:
+    data = load(valid=0.2, stratify=True)
+    digits = load_digits().target
+    assert data.facts.valid == 359
+    shares = torch.bincount(whole(data, "valid")[1]) - torch.from_numpy(np.bincount(digits)) * 359 / 1797
+    assert float(shares.abs().max()) < 1
+    assert data.facts.counts == tuple(torch.bincount(whole(data, "train")[1]).tolist())
+
+
+def test_examples_are_named_as_prediction_names_them() -> None:
+    part = load(classes=(3, 5), size=8).part("valid")
+    assert isinstance(part, Named)
+    encoded = encode(DigitsParams(size=8, batch_size=1000), {}, part.names)
+    (batch,) = part.batches(torch.arange(len(part)), 1000, None, CPU)
+    ((inputs,),) = encoded.batches
+    assert torch.equal(inputs, batch.inputs[0])
 
 
 def test_prediction_by_number_and_by_file(tmp_path: Path) -> None:

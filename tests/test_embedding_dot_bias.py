@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from dotexp import DataContext, DataFacts, Problem, Range, Task
+from dotexp.parts import TensorPart
 from dotexp_collab import dotexp_components
+from dotexp_collab.data_params import RatingsParams
 from dotexp_collab.embedding_dot_bias import EmbeddingDotBias, build
-from dotexp_collab.params import EmbeddingDotBiasParams, RatingsParams
+from dotexp_collab.model_params import EmbeddingDotBiasParams
 from dotexp_collab.ratings import build as read
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -188,12 +190,78 @@ def test_the_mean_follows_weights_that_change_while_evaluating(how: str) -> None
 def test_the_mean_is_worked_out_once_for_many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     net, calls = model().eval(), []
     original = net._mean_rows
-    monkeypatch.setattr(net, "_mean_rows", lambda: calls.append(1) or original())
+    monkeypatch.setattr(net, "_mean_rows", lambda *tables: calls.append(1) or original(*tables))
     first = [predicted(net, 0, item) for item in (0, 1, 2)]
     assert len(calls) == 1
     net.train().eval()
     assert [predicted(net, 0, item) for item in (0, 1, 2)] == first
     assert len(calls) == 2
+
+
+# ids hidden in training
+
+
+def test_hidden_ids_train_the_row_of_the_unknown() -> None:
+    """At a rate of 1/4, that part of the users and, apart from them, of the items give their gradient to row 0."""
+    net = model(bounded=False, unknown_rate=0.25).train()
+    for parameter in net.parameters():
+        torch.nn.init.ones_(parameter)
+    net(torch.ones(10_000, dtype=torch.int64), torch.ones(10_000, dtype=torch.int64)).sum().backward()
+    assert net.user_bias.weight.grad is not None and net.item_bias.weight.grad is not None
+    users, items = net.user_bias.weight.grad[:2, 0].tolist(), net.item_bias.weight.grad[:2, 0].tolist()
+    for hidden, shown in (users, items):
+        assert hidden + shown == 10_000 and hidden == pytest.approx(2500, abs=250)
+
+
+def test_users_and_items_are_hidden_apart_and_as_the_generator_says() -> None:
+    net = model(bounded=False, unknown_rate=0.5).train()
+    users, items = torch.ones(400, dtype=torch.int64), torch.ones(400, dtype=torch.int64)
+    torch.manual_seed(3)
+    first = net(users, items)
+    assert len({round(score, 4) for score in first.tolist()}) == 4
+    torch.manual_seed(3)
+    assert torch.equal(net(users, items), first)
+    torch.manual_seed(4)
+    assert not torch.equal(net(users, items), first)
+
+
+def test_a_row_that_was_trained_stands_for_the_unknown_itself() -> None:
+    net = model(bounded=False, unknown_rate=0.1).eval()
+    users, items = torch.tensor([0, 2, 0]), torch.tensor([1, 0, 0])
+    assert net(users, items).detach().numpy() == pytest.approx(by_hand(net, users, items), abs=1e-5)
+
+
+def test_prediction_says_what_stands_for_the_unknown() -> None:
+    component = next(c for c in dotexp_components() if c.name == "embedding_dot_bias")
+    assert component.facts_for(EmbeddingDotBiasParams()).unknown == "the mean of the known"
+    trained = component.facts_for(EmbeddingDotBiasParams(unknown_rate=0.1))
+    assert trained.unknown == "the row trained for unknown ones"
+
+
+# the mean to start from
+
+
+def test_predictions_start_from_the_training_mean() -> None:
+    part = TensorPart((torch.tensor([1, 2, 3]), torch.tensor([1, 2, 1])), torch.tensor([2.0, 4.0, 5.0]))
+    for given in ({}, {"bounded": False}, {"y_range": Range(low=0, high=5.5)}):
+        net = build(EmbeddingDotBiasParams(mean_start=True, **given), facts())
+        for parameter in net.parameters():
+            torch.nn.init.zeros_(parameter)
+        net.prepare(part)
+        assert net(USERS, ITEMS).tolist() == pytest.approx([11 / 3] * 4, abs=1e-5)
+
+
+def test_the_mean_is_saved_and_no_parameter() -> None:
+    net = build(EmbeddingDotBiasParams(mean_start=True), facts())
+    assert "start" in net.state_dict() and "start" not in dict(net.named_parameters())
+    assert "start" not in model().state_dict()
+
+
+def test_a_mean_at_an_end_of_the_range_stays_finite() -> None:
+    part = TensorPart((torch.tensor([1]), torch.tensor([1])), torch.tensor([5.0]))
+    net = build(EmbeddingDotBiasParams(mean_start=True, y_range=Range(low=1, high=5)), facts())
+    net.prepare(part)
+    assert net(USERS, ITEMS).detach().numpy() == pytest.approx([5.0] * 4, abs=1e-3)
 
 
 # what check says
@@ -227,6 +295,8 @@ def test_equal_ratings_give_no_range() -> None:
         {"y_range": Range(low=-1e9, high=5)},
         {"y_range": Range(low=0, high=float("inf"))},
         {"y_range": Range(low=0, high=5), "bounded": False},
+        {"unknown_rate": 1.0},
+        {"unknown_rate": -0.1},
     ],
 )
 def test_parameters_out_of_bounds(given: dict[str, Any]) -> None:

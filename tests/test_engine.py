@@ -265,7 +265,7 @@ def test_evaluation_counts_every_example_the_same() -> None:
     planned = plan()
     network = build_network(planned.experiment.model, planned.facts, 0)
     cpu = torch.device("cpu")
-    loss = planned.experiment.loss.build()
+    loss = planned.experiment.loss.build(planned.facts)
     metrics = build_metrics(planned.experiment.metrics * 2, planned.facts, cpu)
     found = evaluate(network, loss, metrics, data.part("valid"), 4, cpu, autocast(cpu, Precision.f32))
     (batch,) = data.part("valid").batches(torch.arange(10), 10, None, cpu)

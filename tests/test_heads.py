@@ -7,11 +7,15 @@ import math
 import dotexp_vision
 import pytest
 import torch
-from dotexp import Task
+from dotexp import DataFacts, Range, Task, Use
+from dotexp.engine.probe import Probe
+from dotexp.planner import make_plan
 from dotexp_vision.heads import linear, mlp
 from dotexp_vision.params import LinearParams, MlpParams, Pool
 from pydantic import ValidationError
 from torch import nn
+
+from specs import IMAGES, resolved
 
 
 def names(head: nn.Module) -> list[str]:
@@ -105,3 +109,54 @@ def test_heads_fit_classification_multilabel_and_regression() -> None:
     for component in heads:
         facts = component.facts_for(component.params())
         assert set(facts.tasks) == {Task.classification, Task.multilabel, Task.regression}
+
+
+def test_linear_layers_first_as_fastai_has_them() -> None:
+    head = mlp(MlpParams(lin_first=True), 512, 37)
+    hidden = ["Dropout", "Linear", "ReLU", "BatchNorm1d", "Dropout", "Linear"]
+    assert names(head) == ["GlobalPool", *hidden]
+    assert dropouts(head) == [0.25, 0.5]
+    layers = [m for m in head.children() if isinstance(m, nn.Linear)]
+    assert [m.bias is not None for m in layers] == [False, True]
+    assert count(head) == 1024 * 512 + 2 * 512 + 512 * 37 + 37
+    deep = mlp(MlpParams(hidden=(8, 4), lin_first=True, first_bn=False, dropout=0.0, bn_final=True), 3, 2)
+    block = ["Linear", "ReLU", "BatchNorm1d"]
+    assert names(deep) == ["GlobalPool", "Linear", "ReLU", *block, "Linear", "BatchNorm1d"]
+    assert deep(torch.rand(4, 3, 2, 2)).shape == (4, 2)
+
+
+def test_a_range_bounds_what_a_regression_says() -> None:
+    head = mlp(MlpParams(hidden=(), dropout=0.0, first_bn=False, y_range=Range(low=-0.5, high=5.5)), 2, 1)
+    last = next(m for m in head.children() if isinstance(m, nn.Linear))
+    maps = torch.tensor([[[[3.0]], [[-2.0]]], [[[1e4]], [[1e4]]]])
+    with torch.no_grad():
+        last.weight.copy_(torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
+        said = head(maps)
+    # maxima, then averages: 0.1·3 - 0.2·2 + 0.3·3 - 0.4·2 = 0, half way
+    assert said.flatten().tolist() == pytest.approx([2.5, 5.5])
+
+
+class Breeds(Probe):
+    """Tells of photographs of 37 breeds without opening any."""
+
+    def data_facts(self, use: Use, seed: int) -> DataFacts:
+        """As many classes as the lesson's."""
+        breeds = tuple(f"breed_{number}" for number in range(37))
+        return DataFacts(Task.classification, train=640, valid=160, classes=breeds, outputs=37)
+
+
+@pytest.mark.parametrize(
+    ("head", "freeze", "trainable"),
+    [  # printed by fastai 2.8.12, and, with biases, 1.0.61
+        ("mlp", "freeze body", 546_304),
+        ("mlp", "freeze body except norm", 563_328),
+        ("mlp", "freeze before layer3 except norm", 20_486_272),
+        ("mlp", "unfreeze", 21_830_976),
+        ("mlp(bias = true)", "freeze body except batchnorm", 563_877),
+        ("mlp(bias = true)", "unfreeze", 21_831_525),
+    ],
+)
+def test_what_a_stage_trains_counts_as_fastais(head: str, freeze: str, trainable: int) -> None:
+    text = IMAGES.replace("resnet18", "resnet34").replace("head mlp", f"head {head}").replace("freeze body", freeze)
+    plan, _ = make_plan(resolved(text), Breeds())
+    assert sum(group.trainable_parameters for group in plan.stages[0].groups) == trainable

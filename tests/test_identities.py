@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, Use
+from dotexp import Component, DataFacts, Task, Use
 from dotexp_losses import dotexp_components as losses
 from dotexp_optimizers import dotexp_components as optimizers
 from dotexp_optimizers.params import Decay, MomentumForm
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 COMPONENTS: dict[tuple[str, str], Component] = {(c.kind, c.name): c for c in [*losses(), *optimizers()]}
+FACTS = DataFacts(Task.classification, train=20, valid=0)
 LR, WD = 0.05, 0.1
 
 
@@ -37,7 +38,7 @@ def trained(name: str, penalty: Callable[[Tensor], Tensor] | None = None, **argu
     w.requires_grad_()
     wd = arguments.get("wd", 0.0)
     optimizer = make("optimizer", name, [{"params": [w], "lr": LR, "weight_decay": wd, "name": "model"}], **arguments)
-    loss_function = make("loss", "mse")
+    loss_function = make("loss", "mse", FACTS)
     for _ in range(20):
         optimizer.zero_grad()
         loss = loss_function(x @ w, y)
@@ -48,7 +49,7 @@ def trained(name: str, penalty: Callable[[Tensor], Tensor] | None = None, **argu
 
 def test_cross_entropy_is_minus_the_log_of_the_label_s_probability() -> None:
     """By hand: of outputs ln 1, ln 2, ln 5 the probabilities are 1/8, 2/8 and 5/8."""
-    loss = make("loss", "cross_entropy")
+    loss = make("loss", "cross_entropy", FACTS)
     output = torch.tensor([[1.0, 2.0, 5.0], [1.0, 2.0, 5.0]]).log()
     expected = -(math.log(5 / 8) + math.log(1 / 8)) / 2
     assert loss(output, torch.tensor([2, 0])).item() == pytest.approx(expected, rel=1e-6)
@@ -56,7 +57,7 @@ def test_cross_entropy_is_minus_the_log_of_the_label_s_probability() -> None:
 
 
 def test_cross_entropy_is_the_sum_over_the_one_hot_label() -> None:
-    loss = make("loss", "cross_entropy")
+    loss = make("loss", "cross_entropy", FACTS)
     output, label = torch.randn(6, 4, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 3, 2, 1, 1, 0])
     one_hot = functional.one_hot(label, 4)
     written = -(one_hot * loss.activate(output).log()).sum(-1).mean()
@@ -64,7 +65,7 @@ def test_cross_entropy_is_the_sum_over_the_one_hot_label() -> None:
 
 
 def test_softmax_sums_to_one() -> None:
-    probabilities = make("loss", "cross_entropy").activate(torch.randn(50, 37) * 20)
+    probabilities = make("loss", "cross_entropy", FACTS).activate(torch.randn(50, 37) * 20)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(50))
     assert probabilities.min() >= 0
 
@@ -118,7 +119,7 @@ def test_averaged_momentum_is_the_sum_at_a_smaller_rate() -> None:
         )  # fmt: skip
         for _ in range(20):
             optimizer.zero_grad()
-            make("loss", "mse")(x @ w, y).backward()
+            make("loss", "mse", FACTS)(x @ w, y).backward()
             optimizer.step()
         ends.append(w.detach())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-10, atol=0)
@@ -144,7 +145,7 @@ def test_the_lesson_s_gradient_descent_finds_the_line() -> None:
     losses_seen = []
     for _ in range(100):
         optimizer.zero_grad()
-        loss = make("loss", "mse")(x @ a, y)
+        loss = make("loss", "mse", FACTS)(x @ a, y)
         losses_seen.append(loss.item())
         loss.backward()
         optimizer.step()

@@ -15,8 +15,9 @@ PACKAGE = REPOSITORY / "dsl" / "dotexp"
 ORDER = (
     "source", "diagnostics", "seeds", "document", "names", "literals", "tokens", "grammar", "trouble", "sign_errors",
     "syntax_errors", "building", "reading", "parser", "components", "builtins", "hookspecs", "spec", "plugins",
-    "resolve", "checking", "schedules", "splits", "parts", "reports", "plans", "planner", "runs", "locks",
-    "checkpoints", "engine", "testing", "api", "cli",
+    "resolve", "checking", "schedules", "splits", "parts", "pretrained", "reports", "plans", "hints", "planner",
+    "proofs", "runs", "lr_suggestions", "spec_edits", "rate_edits", "reporting", "callbacks", "locks", "checkpoints",
+    "engine", "testing", "interpreting", "lr_find", "recommending", "api", "cli",
 )  # fmt: skip
 """Every module of the package, the lowest first: a module imports only what stands before it."""
 
@@ -67,12 +68,16 @@ def test_a_module_imports_downward_only(module: str) -> None:
                 assert parts[1] in allowed, f"{file.name} imports {name}, which stands above {module}"
 
 
+HELPERS = ("callbacks", "parts", "pretrained", "reports", "schedules", "seeds", "splits")
+"""Modules that plugins may import beside the names `dotexp` exports."""
+
+
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "plugins").rglob("*.py")), ids=lambda p: p.stem)
 def test_plugins_import_only_what_dotexp_exports(file: Path) -> None:
     import dotexp
 
     public = {f"dotexp.{name}" for name in dotexp.__all__} | {"dotexp"}
-    helpers = {"dotexp.parts", "dotexp.seeds", "dotexp.splits", "dotexp.schedules"}
+    helpers = {f"dotexp.{name}" for name in HELPERS}
     for name in imports(file, typing_too=True):
         if name.split(".")[0] == "dotexp":
             assert name in public | helpers or name.rsplit(".", 1)[0] in helpers, name

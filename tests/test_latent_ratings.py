@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from dotexp import ComponentError, DataContext, Range, Task
+from dotexp_collab.assembling import RatingsData
+from dotexp_collab.data_params import LatentRatingsParams
 from dotexp_collab.latent import build, truth
-from dotexp_collab.params import LatentRatingsParams
-from dotexp_collab.ratings import RatingsData
 from numpy.typing import NDArray
 from pydantic import ValidationError
 

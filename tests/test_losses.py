@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, Task, Use
+from dotexp import Component, DataFacts, Task, Use
 from dotexp_losses import dotexp_components
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+FACTS = DataFacts(Task.classification, train=8, valid=0)
 COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "loss"}
 
 
 def make(name: str, **arguments: Any) -> Any:
-    loss = Use(component=COMPONENTS[name], params=COMPONENTS[name].params(**arguments)).build()
+    loss = Use(component=COMPONENTS[name], params=COMPONENTS[name].params(**arguments)).build(FACTS)
     assert isinstance(loss, nn.Module)
     return loss
 

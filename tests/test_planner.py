@@ -89,7 +89,8 @@ def test_plan_json_has_the_documented_keys() -> None:
     assert list(answer) == ["format_version", "experiment", "seed", "data", "model", "stages"]
     assert {"task", "train", "valid", "classes"} <= set(answer["data"])
     stage = answer["stages"][0]
-    assert set(stage) == {"name", "epochs", "steps_per_epoch", "steps", "groups", "schedule", "rewrites"}
+    steps = {"steps_per_epoch", "steps", "batch_size", "batches_per_step"}
+    assert set(stage) == {"name", "epochs", *steps, "groups", "schedule", "rewrites", "hints"}
     group = {"name", "layers", "parameters", "trainable_parameters", "frozen", "frozen_layers", "batchnorm"}
     assert set(stage["groups"][0]) == group
     assert len(stage["schedule"]["lr"][2]) == stage["steps"] and stage["schedule"]["lr"][0] is None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dotexp import ComponentError, UsageError
+from dotexp import ComponentError, DataContext, UsageError
 from dotexp.diagnostics import Diagnostic, render
 from dotexp.engine.probe import Probe
 from dotexp.plugins import load_registry
@@ -23,8 +23,9 @@ from dotexp.resolve.json import as_json
 from dotexp.resolve.text import as_text
 from dotexp.runs import create_run
 from dotexp.source import source_from_text
-from dotexp_collab import reading
-from dotexp_collab.params import RatingsParams
+from dotexp_collab import sources
+from dotexp_collab.data_params import RatingsParams
+from dotexp_collab.ratings import build
 from dotexp_vision.pixels import MOST_PIXELS, UnreadableImageError, read_image
 from dotexp_vision.weights import read_tensors
 
@@ -234,14 +235,15 @@ def test_a_large_base_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_in_ratings_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST", 1_000_000)
-    params = RatingsParams(path=tmp_path)
-    bomb = gzip.compress(b"1,2,3\n" * 200_000)
-    assert len(bomb) < 10_000
+    monkeypatch.setattr(sources, "LARGEST", 1_000_000)
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(b"1,2,3\n" * 200_000))
+    assert bomb.stat().st_size < 10_000
     with pytest.raises(ComponentError, match=r"bomb\.gz has more than 1,000,000 bytes") as caught:
-        reading.read_table(bomb, "bomb.gz", "path", params)
+        build(RatingsParams(path=bomb), DataContext(1))
     assert caught.value.problem.field == "path"
-    assert len(reading.read_table(gzip.compress(b"1,2,3\n" * 1000), "a.gz", "path", params).lines) == 1000
+    bomb.write_bytes(gzip.compress(b"1,2,3\n" * 1000))
+    assert build(RatingsParams(path=bomb), DataContext(1)).facts.train == 800
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -252,7 +254,7 @@ def test_endless_ratings_are_refused(tmp_path: Path, kind: str) -> None:
     else:
         file.symlink_to("/dev/zero")
     with pytest.raises(ComponentError, match="is not a file"):
-        reading.read_bytes(file, "path")
+        build(RatingsParams(path=file), DataContext(1))
 
 
 def png(width: int, height: int) -> bytes:

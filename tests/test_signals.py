@@ -104,7 +104,7 @@ def test_the_step_under_way_is_finished_and_a_validation_is_not(
     whole, run = create_run("toy", tmp_path), create_run("toy", tmp_path)
     execute(planned, whole)
     with monkeypatch.context() as patch:
-        patch.setattr("toys.build_loss", lambda params: Signalling(at))
+        patch.setattr("toys.build_loss", lambda params, facts: Signalling(at))
         with pytest.raises(Interrupted):
             execute(planned, run)
     assert positions(run.checkpoints)[0] == position

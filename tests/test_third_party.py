@@ -66,7 +66,7 @@ PLAIN = SPEC.replace("one_number", "embedding_dot_bias(factors = 4)").replace("l
 def readme_plugin() -> dict[str, str]:
     """The files of plugins/README.md's example, by their names there."""
     text = (REPOSITORY / "plugins" / "README.md").read_text()
-    face, body, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    face, body, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     return {"acme_lion/__init__.py": face, "acme_lion/lion.py": body}
 
 

@@ -13,6 +13,7 @@ from dotexp.parts import Data, Part, TensorPart
 from dotexp.plans import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.seeds import derive
 from dotexp.spec import Device, Experiment, Freeze, Kept, Model, Runtime, Stage, Unfreeze, frozen_layers
+from dotexp_callbacks import dotexp_components as bundled_callbacks
 from torch import Tensor, nn
 
 SIZE = 6
@@ -135,7 +136,7 @@ class CrossEntropy(nn.CrossEntropyLoss):
         return output.softmax(1)
 
 
-def build_loss(params: LossParams) -> nn.Module:
+def build_loss(params: LossParams, facts: DataFacts) -> nn.Module:
     """Builder of the toy loss."""
     return CrossEntropy()
 
@@ -247,7 +248,14 @@ def plan(
         optimizer=ADAM,
         metrics=tuple(metrics),
         stages=tuple(
-            Stage(name=s.name, data=s.data, loss=s.loss, optimizer=s.optimizer, fit=use("policy", "", FitParams()))
+            Stage(
+                name=s.name,
+                data=s.data,
+                loss=s.loss,
+                optimizer=s.optimizer,
+                fit=use("policy", "", FitParams()),
+                callbacks=s.callbacks,
+            )
             for s in stages
         ),
         runtime=Runtime(device=Device.cpu, threads=1),
@@ -266,12 +274,14 @@ def stage(
     momentum: str | None = "betas",
     groups: tuple[LayerGroup, ...] = GROUPS,
     loss: Use = LOSS,
+    callbacks: Sequence[Use] = (),
 ) -> StagePlan:
     """A stage whose rates and momentum differ in every step and group."""
     kept: Kept | None = getattr(freeze, "kept", None)
     layers = tuple(layer for group in groups for layer in group.layers)
     frozen = frozen_layers(freeze, layers, groups)
-    per_epoch = data.examples // data.batch_size
+    batches = max((each.facts.batches_per_step for each in callbacks), default=1)
+    per_epoch = data.examples // (data.batch_size * batches)
     steps = epochs * per_epoch
     still = [kept is None and frozen.issuperset(group.layers) for group in groups]
     rates = [tuple(lr * (place + 1) * (i + 1) / steps for i in range(steps)) for place in range(len(groups))]
@@ -289,7 +299,15 @@ def stage(
         rates=tuple(None if s else r for s, r in zip(still, rates, strict=True)),
         momentum=None if momentum is None else tuple(0.95 - 0.1 * i / steps for i in range(steps)),
         momentum_key=momentum,
+        callbacks=tuple(callbacks),
+        batches_per_step=batches,
     )
+
+
+def callback(name: str, **arguments: Any) -> Use:
+    """A bundled callback."""
+    component = next(each for each in bundled_callbacks() if each.name == name)
+    return Use(component=component, params=component.params(**arguments))
 
 
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> set[str]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dotexp.api import Prediction, evaluate, plan, predict, resume, run, verify
+    from dotexp.api import Prediction, evaluate, plan, predict, report, resume, run, verify
     from dotexp.checking import check, load
     from dotexp.components import (
         Body,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     )
     from dotexp.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
     from dotexp.hookspecs import hookimpl
+    from dotexp.interpreting import interpret
+    from dotexp.lr_find import find_lr
+    from dotexp.recommending import recommend, similar_items
 
 __version__ = "0.1.0"
 
@@ -65,20 +68,28 @@ __all__ = [
     "Use",
     "check",
     "evaluate",
+    "find_lr",
     "hookimpl",
+    "interpret",
     "load",
     "plan",
     "predict",
+    "recommend",
+    "report",
     "resume",
     "run",
+    "similar_items",
     "verify",
 ]
 
 _HOMES = {
     "dotexp.checking": {"check", "load"},
-    "dotexp.api": {"Prediction", "evaluate", "plan", "predict", "resume", "run", "verify"},
+    "dotexp.api": {"Prediction", "evaluate", "plan", "predict", "report", "resume", "run", "verify"},
     "dotexp.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},
     "dotexp.hookspecs": {"hookimpl"},
+    "dotexp.interpreting": {"interpret"},
+    "dotexp.lr_find": {"find_lr"},
+    "dotexp.recommending": {"recommend", "similar_items"},
 }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotexp.checking import SpecPath, load
 from dotexp.components import Task, load_attribute
-from dotexp.diagnostics import Diagnostic, UsageError
+from dotexp.diagnostics import Diagnostic, DotexpError, Interrupted, UsageError
 from dotexp.locks import run_lock
 from dotexp.planner import make_plan
 from dotexp.plans import Plan
@@ -29,9 +29,12 @@ from dotexp.runs import (
 from dotexp.spec import Device
 
 if TYPE_CHECKING:
+    from dotexp.engine.datasets import DataStore
     from dotexp.engine.evaluation import Evaluation
     from dotexp.engine.listener import Listener
     from dotexp.engine.verification import Verification
+    from dotexp.reporting import Drawn, Report
+    from dotexp.spec import Experiment
 
 Notify = Callable[[tuple[Diagnostic, ...]], None]
 
@@ -41,33 +44,39 @@ class Prediction:
     """What a run says of one input.
 
     `input` names it (a path, a user and an item); `value` is the class, the classes that apply, or the number;
-    `probabilities` are by class; `unknown` lists which of a pair's ids the training data did not have.
+    `probabilities` are by class; `unknown` lists which of a pair's ids the training data did not have, and `stand_in`
+    says what the model took them for.
     """
 
     input: dict[str, Any]
     value: str | float | tuple[str, ...] | tuple[float, ...]
     probabilities: dict[str, float] | None = None
     unknown: tuple[str, ...] = field(default=())
+    stand_in: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """`predict --json`'s row."""
         row: dict[str, Any] = {**self.input, "value": self.value}
         if self.probabilities is not None:
             row["probabilities"] = self.probabilities
-        return {**row, "unknown": list(self.unknown)} if self.unknown else row
+        return {**row, "unknown": list(self.unknown), "stand_in": self.stand_in} if self.unknown else row
 
 
 def plan(
-    spec: SpecPath | Resolved, set: Sequence[str] = (), runs: Path = DEFAULT_ROOT, notify: Notify | None = None
+    spec: SpecPath | Resolved,
+    set: Sequence[str] = (),
+    runs: Path = DEFAULT_ROOT,
+    notify: Notify | None = None,
+    store: DataStore | None = None,
 ) -> Plan:
     """Plan a spec: every step's learning rates, every group's parameters. Reads the data; trains nothing.
 
-    `notify` hears the warnings. Raises SpecError where the spec or its data is wrong.
+    `notify` hears the warnings; what is opened stays in `store`. Raises SpecError where the spec or its data is wrong.
     """
     from dotexp.engine.probe import Probe
 
     resolved = spec if isinstance(spec, Resolved) else load(spec, set)
-    made, warnings = make_plan(resolved, Probe(runs))
+    made, warnings = make_plan(resolved, Probe(runs, store))
     if notify is not None:
         notify(warnings)
     return made
@@ -80,10 +89,12 @@ def run(
     device: Device | None = None,
     listener: Listener | None = None,
     notify: Notify | None = None,
+    report: bool = True,
 ) -> RunFolder:
-    """Run a spec to the end and return its run's folder.
+    """Run a spec to the end and return its run's folder, with its report unless `report` is False.
 
-    Raises SpecError where the spec or its data is wrong, RunError where training fails.
+    What cannot be reported is a warning to the listener: the run is finished all the same. Raises SpecError where the
+    spec or its data is wrong, RunError where training fails.
     """
     from dotexp.engine.datasets import DataStore
     from dotexp.engine.devices import choose_device
@@ -103,6 +114,8 @@ def run(
         write_text(folder.resolved, as_text(made.experiment))
         write_json(folder.plan, made.as_json())
         execute(made, folder, _listeners(registry, listener), device, registry.versions(), store)
+        if report:
+            _report_at_end(folder, made.experiment, registry, store, device, listener)
     return folder
 
 
@@ -113,6 +126,7 @@ def resume(
     allow_changes: bool = False,
     listener: Listener | None = None,
     notify: Callable[[str], None] | None = None,
+    report: bool = True,
 ) -> RunFolder:
     """Go on with an interrupted run, to the same bits as if it had not been; a finished run is left as it is.
 
@@ -138,6 +152,8 @@ def resume(
         folder.result.unlink(missing_ok=True)
         hooks = _listeners(registry, listener)
         execute(resumption.plan, folder, hooks, resumption.device, registry.versions(), store, resumption)
+        if report:
+            _report_at_end(folder, resumption.plan.experiment, registry, store, resumption.device, listener)
     return folder
 
 
@@ -172,11 +188,38 @@ def evaluate(
 
     `set` may say where the data is now (`data.path=…`). Raises UsageError where the data has no such part.
     """
+    from dotexp.engine.datasets import DataStore
     from dotexp.engine.evaluation import evaluate_run
 
     folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
-    made = plan(_resolved_run(folder, set), runs=runs)
-    return evaluate_run(made, folder, part, device)
+    store = DataStore()
+    made = plan(_resolved_run(folder, set), runs=runs, store=store)
+    return evaluate_run(made, folder, part, device, store)
+
+
+def report(
+    run: str | Path | RunFolder,
+    set: Sequence[str] = (),
+    runs: Path = DEFAULT_ROOT,
+    device: Device | None = None,
+) -> Report:
+    """Write a run's report.html anew and return what is in it; a run that failed or was interrupted has one, too.
+
+    `set` may say where the data is now (`data.path=…`), or ask for other sections (`report=[top_losses(20)]`). The
+    sections that the spec asks for need the trained model and the data: where they are not to be had, and where a
+    component fails, the report says so and is written all the same.
+    """
+    folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
+    registry = load_registry()
+    try:
+        experiment: Experiment | None = _resolved_run(folder, set).experiment
+        problems: list[str] = []
+    except DotexpError as error:
+        if set:
+            raise
+        said = "resolved.exp is not understood here, so only the run's own files are told of"
+        experiment, problems = None, [f"{said}: {error}"]
+    return _write_report(folder, experiment, registry, None, device, problems)
 
 
 def predict(
@@ -184,16 +227,22 @@ def predict(
     inputs: Sequence[str],
     runs: Path = DEFAULT_ROOT,
     device: Device | None = None,
+    tta: int = 0,
 ) -> list[Prediction]:
     """Predict for image files or folders, or for `USER:ITEM` pairs, with a finished run.
 
-    Raises UsageError for inputs that do not exist or are not of the data's kind.
+    `tta` is a number of passes over images varied as in training, to average with the plain one. Raises UsageError for
+    inputs that do not exist or are not of the data's kind, or that nothing varies.
     """
-    return list(iter_predictions(run, inputs, runs, device))
+    return list(iter_predictions(run, inputs, runs, device, tta))
 
 
 def iter_predictions(
-    run: str | Path | RunFolder, inputs: Sequence[str], runs: Path = DEFAULT_ROOT, device: Device | None = None
+    run: str | Path | RunFolder,
+    inputs: Sequence[str],
+    runs: Path = DEFAULT_ROOT,
+    device: Device | None = None,
+    tta: int = 0,
 ) -> Iterable[Prediction]:
     """Predict as `predict`, yielding one at a time, in bounded memory."""
     from dotexp.engine.prediction import predict as outputs_of
@@ -205,10 +254,13 @@ def iter_predictions(
         raise UsageError(f"`{data.name}` does not say how to encode new inputs, so nothing can be predicted from it")
     facts = folder.read_facts()
     encoded = load_attribute(data.component.encode)(data.params, facts.vocabulary, list(inputs))
+    whole = experiment.model.whole
+    stand_in = whole.facts.unknown if whole is not None else ""
     rows = iter(encoded.rows)
-    for outputs in outputs_of(experiment, folder, encoded, device):
+    for outputs in outputs_of(experiment, folder, encoded, device, tta):
         for output in outputs.tolist():
-            yield _prediction(dict(next(rows)), output, facts.task, facts.classes)
+            made = _prediction(dict(next(rows)), output, facts.task, facts.classes)
+            yield replace(made, stand_in=stand_in) if made.unknown else made
 
 
 def _prediction(row: dict[str, Any], output: Any, task: Task, classes: tuple[str, ...] | None) -> Prediction:
@@ -222,11 +274,64 @@ def _prediction(row: dict[str, Any], output: Any, task: Task, classes: tuple[str
     return Prediction(row, max(probabilities, key=lambda name: probabilities[name]), probabilities, unknown)
 
 
+def _report_at_end(
+    folder: RunFolder,
+    experiment: Experiment,
+    registry: Registry,
+    store: DataStore,
+    device: Device | None,
+    listener: Listener | None,
+) -> None:
+    """Write a finished run's report; whatever goes wrong, the run stays finished."""
+    try:
+        problems = _write_report(folder, experiment, registry, store, device, []).problems
+    except KeyboardInterrupt as stop:
+        message = f"interrupted: {folder.name} is finished, its report is not written: {folder.report_line}"
+        raise Interrupted(message) from stop
+    except Exception as error:  # the page is about the run, and no part of it
+        said = f"{type(error).__name__}: {error}\n  to try again: {folder.report_line}"
+        problems = (f"the report is not written: {said}",)
+    for problem in problems:
+        if listener is not None:
+            listener.warned(problem)
+
+
+def _write_report(
+    folder: RunFolder,
+    experiment: Experiment | None,
+    registry: Registry,
+    store: DataStore | None,
+    device: Device | None,
+    problems: list[str],
+) -> Report:
+    from dotexp.reporting import Drawer, write_report
+
+    drawer = Drawer()
+    asked: list[Drawn] = []
+    if experiment is not None and experiment.reports:
+        from dotexp.engine.datasets import DataStore
+        from dotexp.engine.reporting import report_sections
+
+        try:
+            asked, found = report_sections(
+                experiment, folder, store or DataStore(), drawer, _origins(registry), device
+            )
+            problems = [*problems, *found]
+        except (DotexpError, OSError) as error:
+            asked = [drawer.failure("Sections asked for", str(error))]
+            problems = [*problems, f"the sections asked for are left out: {error}"]
+    description = experiment.description if experiment is not None else ""
+    return write_report(folder, drawer, description, asked, problems)
+
+
+def _origins(registry: Registry) -> dict[str, str]:
+    return {provider.name: f"{provider.distribution} {provider.version}" for provider in registry.providers}
+
+
 def _listeners(registry: Registry, listener: Listener | None) -> Listener:
     from dotexp.engine.hooks import Listeners, PluginListener
 
-    origins = {provider.name: f"{provider.distribution} {provider.version}" for provider in registry.providers}
-    hooks = PluginListener(registry.listeners(), origins)
+    hooks = PluginListener(registry.listeners(), _origins(registry))
     return Listeners([listener, hooks] if listener else [hooks])
 
 

@@ -94,6 +94,17 @@ def read_newest(folder: Path) -> tuple[Stored | None, tuple[Damaged, ...]]:
     return None, tuple(damaged)
 
 
+def read_start(folder: Path, stage: int) -> Stored | None:
+    """Read the checkpoint of where a stage, from 0, starts; None where it is not kept, or damaged."""
+    for position in positions(folder):
+        if (position.stage, position.step) == (stage, 0):
+            try:
+                return _read(folder / f"{position.name}.json", position)
+            except (_UnsoundError, OSError):
+                return None
+    return None
+
+
 def read_facts(folder: Path, position: Position) -> Mapping[str, Any] | None:
     """Facts in a checkpoint's manifest, its tensors not looked at; None where it is damaged."""
     try:

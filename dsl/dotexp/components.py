@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 KINDS = (
-    "data", "model", "body", "head", "weights", "transform", "split", "loss", "optimizer", "policy", "learning_rate",
-    "stages", "metric", "callback", "report",
+    "data", "model", "body", "head", "weights", "transform", "split", "features", "loss", "optimizer", "policy",
+    "learning_rate", "stages", "metric", "callback", "report",
 )  # fmt: skip
 """Every kind of component; a kind is a namespace."""
 
@@ -91,7 +91,13 @@ class Facts:
     `task` is data's; `inputs` is what data gives and a body or model takes (`images`, `user_item`); `tasks` are those
     a loss, metric, head or model fits (empty: any); `layers` and `groups` are a body's or model's; `momentum` names
     the optimizer's parameter, and torch parameter-group key, that a policy's momentum moves (None: it has none);
-    for a pair such as Adam's betas it is the pair's name, and the first of the two moves.
+    for a pair such as Adam's betas it is the pair's name, and the first of the two moves. `smallest` and `largest`
+    are the sides, in pixels, of the images that a body or model takes (None: any), `multiple` what the sides must be
+    a multiple of; data says its own in its parameter `size`. `batches_per_step` is how many batches a callback makes
+    one step of the optimizer; `better` says which values of a metric are the better ones. `tables` names the learned
+    tables that a model has (empty: it does not say), and those that a report reads; `unknown` says what a model takes
+    an id for that it was not trained with; `rows` that an optimizer wants the gradients of embedding tables as sparse
+    ones, of the rows that a batch has touched, and `rows_option` how a spec says so.
     """
 
     task: Task | None = None
@@ -100,6 +106,15 @@ class Facts:
     layers: tuple[str, ...] = ()
     groups: tuple[LayerGroup, ...] = ()
     momentum: str | None = None
+    smallest: int | None = None
+    largest: int | None = None
+    multiple: int = 1
+    batches_per_step: int = 1
+    better: Literal["higher", "lower"] | None = None
+    tables: tuple[str, ...] = ()
+    unknown: str = ""
+    rows: bool = False
+    rows_option: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,9 +122,10 @@ class DataFacts:
     """What is known of the data once it was opened.
 
     `train`, `valid` and `test` count examples; `classes` are the labels in the order of the model's outputs, `counts`
-    the training examples of each; `users` and `items` count distinct ids in the training part; `range` spans the training targets of a regression;
-    `outputs` is the width of the model's last layer; `notes` are worth a warning. `vocabulary` is what prediction
-    needs to encode new inputs (JSON values only).
+    the training examples of each; `users` and `items` count distinct ids in the training part; `range` spans the
+    training targets of a regression; `outputs` is the width of the model's last layer; `notes` are worth a warning,
+    `summary` are counts that a plan shows beside the others (rows read, duplicates, …). `vocabulary` is what
+    prediction needs to encode new inputs (JSON values only).
     """
 
     task: Task
@@ -124,6 +140,7 @@ class DataFacts:
     outputs: int = 1
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
+    summary: Mapping[str, int] = field(default_factory=dict)
     vocabulary: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -137,7 +154,11 @@ class Component:
     `build` is `"module:function"`, imported when the run needs it; what it takes and returns depends on the kind
     (plugins/README.md). `facts` is a `Facts` or a function of the parameters. `check` looks at the parameters
     together with the opened data and yields problems. `encode`, for data, is the `"module:function"` that turns the
-    inputs of `predict` into tensors. `provider` is filled in by the registry: the plugin's name.
+    inputs of `predict` into tensors; `recommend` and `similar`, likewise, answer what a user may like and what is like
+    an item (plugins/README.md). `provider` is filled in by the registry: the plugin's name.
+
+    Components that differ in little share a builder and a parameter model: each then has a `variant`, which the
+    builder takes behind the parameters, and `about`, a sentence that stands for the parameter model's docstring.
     """
 
     kind: str
@@ -147,12 +168,16 @@ class Component:
     facts: Facts | Callable[[Any], Facts] = NO_FACTS
     check: Callable[[Any, DataFacts], Iterable[Problem]] | None = None
     encode: str | None = None
+    recommend: str | None = None
+    similar: str | None = None
     provider: str = ""
+    variant: str | None = None
+    about: str = ""
 
     @property
     def doc(self) -> str:
-        """First paragraph of the parameter model's docstring."""
-        return " ".join((self.params.__doc__ or "").strip().split("\n\n")[0].split())
+        """What it is: its own sentence, or the first paragraph of the parameter model's docstring."""
+        return " ".join((self.about or self.params.__doc__ or "").strip().split("\n\n")[0].split())
 
     def facts_for(self, params: Params) -> Facts:
         """Facts of this component with these parameters."""
@@ -187,8 +212,9 @@ class Use(BaseModel):
         return self.component.facts_for(self.params)
 
     def build(self, *arguments: Any) -> Any:
-        """Import the component's builder and call it with the parameters and these arguments."""
-        return load_attribute(self.component.build)(self.params, *arguments)
+        """Import the component's builder; call it with the parameters, the variant if any, and these arguments."""
+        variant = () if self.component.variant is None else (self.component.variant,)
+        return load_attribute(self.component.build)(self.params, *variant, *arguments)
 
 
 def load_attribute(reference: str) -> Any:
@@ -247,9 +273,14 @@ class Schedule(NamedTuple):
 
 
 class DataContext(NamedTuple):
-    """What a data builder is told beside its parameters: the experiment's seed."""
+    """What a data builder is told beside its parameters: the experiment's seed, and what the run's other data keeps.
+
+    `shared` lives as long as the run: what one stage's data has read, another's need not read again. None: nothing
+    is shared.
+    """
 
     seed: int
+    shared: MutableMapping[str, Any] | None = None
 
 
 class Body(NamedTuple):

@@ -63,7 +63,7 @@ CODES: Mapping[str, str] = {
     "E301": "an unknown layer or group",
     "E302": "a list of the wrong length",
     "E303": "a stage that trains nothing",
-    "E304": "a loss or metric that does not fit the task",
+    "E304": "a loss, metric, callback or report that does not fit the task or the model",
     "E305": "a model that does not fit the data",
     "E306": "groups that do not hold every layer once, in order",
     "E307": "learning rates that do not name the groups that train",

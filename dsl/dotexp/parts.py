@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from dotexp.components import DataFacts
@@ -42,12 +42,54 @@ class Part(Protocol):
 
 
 @runtime_checkable
+class Shuffling(Protocol):
+    """A part that shuffles itself, since an order of all its examples would not fit into memory beside the rest."""
+
+    def order(self, seed: int) -> Iterator[Tensor]:
+        """Yield an epoch's order, every example once, in pieces (int64, on the CPU): a function of the seed alone."""
+        ...
+
+
+@runtime_checkable
 class Named(Protocol):
     """A part whose examples have names, such as an image's path, in the part's order; for reports."""
 
     @property
     def names(self) -> Sequence[str]:
         """Each example's name."""
+        ...
+
+
+@runtime_checkable
+class Augmentable(Protocol):
+    """A part that says whether a draw varies its examples; for test-time augmentation of the validation part."""
+
+    @property
+    def augmentable(self) -> bool:
+        """Whether `batches` with a draw gives other inputs than without."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A model that looks at the training part before the first step, such as one that holds who rated what.
+
+    What it learns goes into its buffers, whose shapes follow from the parameters and the data's facts: they are saved
+    with the weights, so that a run that is resumed, or predicts, has them without the data.
+    """
+
+    def prepare(self, train: Part) -> None:
+        """Fill the buffers, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class OverPart(Protocol):
+    """A metric that asks the network itself, such as one of rankings, rather than see a part's outputs and targets."""
+
+    def over(self, predict: Callable[[tuple[Tensor, ...]], Tensor], train: Part, part: Part) -> float:
+        """The metric over `part`; `predict` maps inputs on the CPU to activated outputs, `train` is what was learned
+        from."""
         ...
 
 
@@ -68,9 +110,24 @@ class Encoded:
     `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
     """
 
-    rows: Sequence[dict[str, Any]]
+    rows: Iterable[dict[str, Any]]
     batches: Iterator[tuple[Tensor, ...]]
     augmented: Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's trained model, as a data component's `recommend` and `similar` get it to ask.
+
+    `model` is in evaluation mode; `scores` turns batches of its inputs into activated outputs (B,) or (B, outputs) on
+    the CPU; `vocabulary` is what `DataFacts.vocabulary` held when the run was made. `open_data` opens the run's data,
+    and raises UsageError where it is no longer to be had or is not what it was.
+    """
+
+    model: nn.Module
+    scores: Callable[[Iterator[tuple[Tensor, ...]]], Iterator[Tensor]]
+    vocabulary: Mapping[str, Any]
+    open_data: Callable[[], Data]
 
 
 class TensorPart:

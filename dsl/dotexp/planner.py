@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from dotexp.components import DataFacts, DataParams, LayerGroup, PolicyParams, RunWeights, Schedule, Use
 from dotexp.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
+from dotexp.hints import hints
 from dotexp.plans import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.resolve import Resolved
 from dotexp.source import Span
@@ -104,6 +105,8 @@ class _Planner:
         for stage in experiment.stages:
             own = f"stage.{stage.name}." if stage.callbacks != experiment.callbacks else ""
             uses += [(f"{own}callbacks.{i}", callback) for i, callback in enumerate(stage.callbacks)]
+            if stage.loss != experiment.loss:
+                uses.append((f"stage.{stage.name}.loss", stage.loss))
         for place, use in uses:
             if use is not None and use.component.check is not None:
                 for problem in use.component.check(use.params, facts):
@@ -113,9 +116,10 @@ class _Planner:
         """Check that a stage's data has what the model was made for, and a whole batch."""
         place = f"stage.{stage.name}.data"
         span = self.origins.get(f"{place}.batch_size") or self.origins.get(place)
-        batch = _batch_size(stage.data)
-        if own.train < batch:
-            message = f"{own.train} training examples are fewer than a batch of {batch}"
+        batch, batches = _batch_size(stage.data), _batches_per_step(stage)
+        if own.train < batch * batches:
+            few = f"a batch of {batch}" if batches == 1 else f"the {batches} batches of {batch} that make a step"
+            message = f"{own.train} training examples are fewer than {few}"
             self.collector.report("E403", message, span, help="the last, partial batch of an epoch is dropped")
         if (own.task, own.classes, own.users, own.items) != (facts.task, facts.classes, facts.users, facts.items):
             message = "the stage's data has other classes, users or items than the experiment's"
@@ -141,7 +145,8 @@ class _Planner:
         counts = {layer.name: layer for layer in layers}
         groups = tuple(_group(group, frozen, kept, counts) for group in model.groups)
         batch_size = _batch_size(stage.data)
-        per_epoch = facts.train // batch_size
+        batches = _batches_per_step(stage)
+        per_epoch = facts.train // (batch_size * batches)
         epochs = _policy(stage).total_epochs
         if epochs * per_epoch > MOST_STEPS:
             message = f"the stage `{stage.name}` has {epochs * per_epoch:,} steps; at most {MOST_STEPS:,} are planned"
@@ -166,7 +171,13 @@ class _Planner:
             momentum=_momentum(stage, schedule, epochs * per_epoch),
             momentum_key=stage.optimizer.facts.momentum,
             callbacks=stage.callbacks,
+            batches_per_step=batches,
+            hints=tuple(hints(stage.optimizer, _trained(layers, frozen), batch_size * batches)),
         )
+
+
+def _trained(layers: tuple[LayerCount, ...], frozen: frozenset[str]) -> list[LayerCount]:
+    return [layer for layer in layers if layer.name not in frozen]
 
 
 def _policy(stage: Stage) -> PolicyParams:
@@ -177,6 +188,10 @@ def _policy(stage: Stage) -> PolicyParams:
 def _batch_size(data: Use) -> int:
     assert isinstance(data.params, DataParams)
     return data.params.batch_size
+
+
+def _batches_per_step(stage: Stage) -> int:
+    return max((callback.facts.batches_per_step for callback in stage.callbacks), default=1)
 
 
 def _group(group: LayerGroup, frozen: frozenset[str], kept: Kept | None, counts: Mapping[str, LayerCount]) -> GroupPlan:

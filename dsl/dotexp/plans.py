@@ -13,12 +13,17 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class LayerCount:
-    """A layer's parameters, and those of them that batch norm, or any norm, holds."""
+    """A layer's parameters, and those of them that batch norm, any norm, or embedding tables hold.
+
+    `table_width` is how many of the tables' an example touches: a row of each.
+    """
 
     name: str
     parameters: int
     batchnorm_parameters: int = 0
     norm_parameters: int = 0
+    table_parameters: int = 0
+    table_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ class StagePlan:
     """One stage: what it uses, what is frozen, and what every step's learning rates and momentum are.
 
     `rates` has one tuple a group, one value a step (None where nothing in the group trains); `momentum` has one value
-    a step (None: the optimizer has none); `momentum_key` is the optimizer's key that it moves.
+    a step (None: the optimizer has none); `momentum_key` is the optimizer's key that it moves. A step is the
+    optimizer's, on the gradient of `batches_per_step` batches of `batch_size` examples. `hints` suggest what only the
+    spec may choose.
     """
 
     name: str
@@ -66,6 +73,8 @@ class StagePlan:
     momentum_key: str | None
     rewrites: tuple[Rewrite, ...] = ()
     callbacks: tuple[Use, ...] = ()
+    batches_per_step: int = 1
+    hints: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -93,6 +102,7 @@ class Plan:
         data: dict[str, Any] = {"task": str(facts.task), "train": facts.train, "valid": facts.valid, "test": facts.test}
         optional = {"classes": facts.classes, "users": facts.users, "items": facts.items, "range": facts.range}
         data.update({name: value for name, value in optional.items() if value is not None})
+        data.update({"summary": dict(facts.summary)} if facts.summary else {})
         return {
             "format_version": FORMAT_VERSION,
             "experiment": self.experiment.name,
@@ -109,7 +119,10 @@ def _stage_json(stage: StagePlan) -> dict[str, Any]:
         "epochs": stage.epochs,
         "steps_per_epoch": stage.steps_per_epoch,
         "steps": stage.steps,
+        "batch_size": stage.batch_size,
+        "batches_per_step": stage.batches_per_step,
         "groups": [vars(group) for group in stage.groups],
         "schedule": {"lr": stage.rates, "momentum": stage.momentum},
         "rewrites": [vars(rewrite) for rewrite in stage.rewrites],
+        "hints": list(stage.hints),
     }

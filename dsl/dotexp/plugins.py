@@ -15,6 +15,7 @@ from dotexp import __version__, hookspecs
 from dotexp.builtins import BUILTINS
 from dotexp.components import KINDS, Component, Params
 from dotexp.diagnostics import closest
+from dotexp.tokens import KEYWORDS
 
 BUILTIN = "dotexp"
 
@@ -45,8 +46,14 @@ class Provider:
 
     @property
     def owner(self) -> str:
-        """Name before the dot in `vision.resnet34`: the plugin's, without a leading `dotexp_`."""
-        return self.name.removeprefix("dotexp_")
+        """Name before the dot in `vision.resnet34`."""
+        return owner_of(self.name)
+
+
+def owner_of(provider: str) -> str:
+    """A plugin's name before a dot: without a leading `dotexp_`, unless a word of the language would be left of it."""
+    short = provider.removeprefix("dotexp_")
+    return provider if short in KEYWORDS else short
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,12 @@ Cell = str | int | float | None
 
 
 class Table(NamedTuple):
-    """Rows under a header; `title` may be empty."""
+    """Rows under a header; `title` may be empty. A folded table, and any of many rows, opens by its title."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    folded: bool = False
 
 
 class Plot(NamedTuple):
@@ -104,7 +105,8 @@ class Subject:
     `outputs` are the activated outputs over the part, (N,) or (N, outputs) float32, `targets` the part's targets, both
     in the part's order; `losses` computes each example's own loss, (N,). `activate` maps the network's outputs to
     activated ones; `batch_size` and `seed` are the experiment's. `varied` gives the activated outputs over the part
-    when its examples are varied as in training, by a draw; None where the data varies nothing.
+    when its examples are varied as in training, by a draw; None where the data varies nothing. `train` is the training
+    part, for what is counted there; None where only the validation part was opened.
     """
 
     experiment: Experiment
@@ -118,6 +120,7 @@ class Subject:
     batch_size: int
     seed: int
     varied: Callable[[Draw], Tensor] | None = None
+    train: Part | None = None
 
 
 Reporter = Callable[[Subject], Sequence[Section]]

@@ -18,6 +18,7 @@ from typing import Any
 
 from dotexp.components import DataFacts, Task
 from dotexp.diagnostics import FORMAT_VERSION, UsageError
+from dotexp.proofs import Freezing
 
 DEFAULT_ROOT = Path("runs")
 _EXPERIMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -38,7 +39,7 @@ class EpochRow:
     """One line of metrics.jsonl: `epoch` and `step` count from 1 within the stage, `seconds` is the epoch's time.
 
     `train_loss` is the debiased moving average over the stage's steps; None stands for a number that is not finite,
-    or that there is none of.
+    or that there is none of. `stopped` says why the stage stopped after this epoch, where it was not its last.
     """
 
     stage: str
@@ -48,11 +49,17 @@ class EpochRow:
     valid_loss: float | None
     metrics: Mapping[str, Any]
     seconds: float
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """How a stage ended: its last epoch's numbers, and the seconds of all its epochs."""
+    """How a stage ended: the numbers of its last epoch, the seconds of all its epochs, and the proof of its freezing.
+
+    `epochs` and `steps` are those done: fewer than planned where a callback stopped it, and `stopped` says why. With
+    `best_epoch`, from 1, the stage left that epoch's weights, and the numbers are that epoch's. `freezing` is None for
+    runs of versions that made no proof.
+    """
 
     name: str
     epochs: int
@@ -61,6 +68,15 @@ class StageResult:
     valid_loss: float | None
     metrics: Mapping[str, Any]
     seconds: float
+    freezing: Freezing | None = None
+    stopped: str | None = None
+    best_epoch: int | None = None
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> StageResult:
+        """Read back what `asdict` wrote."""
+        proof = values.get("freezing")
+        return cls(**{**values, "freezing": None if proof is None else Freezing.of_json(proof)})
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def report(self) -> Path:
+        """The run's story on one page."""
+        return self.path / "report.html"
+
+    @property
     def checkpoints(self) -> Path:
         """Where the run's state is saved while it goes on."""
         return self.path / "checkpoints"
@@ -153,8 +174,16 @@ class RunFolder:
     @property
     def resume_line(self) -> str:
         """The command that goes on with the run."""
-        usual = self.path.parent == DEFAULT_ROOT
-        return f"spec-runner resume {shlex.quote(self.name if usual else str(self.path))}"
+        return f"spec-runner resume {self._reference}"
+
+    @property
+    def report_line(self) -> str:
+        """The command that writes the run's report anew."""
+        return f"spec-runner report {self._reference}"
+
+    @property
+    def _reference(self) -> str:
+        return shlex.quote(self.name if self.path.parent == DEFAULT_ROOT else str(self.path))
 
     @property
     def status(self) -> Status:
@@ -194,7 +223,7 @@ class RunFolder:
         values = _read(self.result)
         try:
             values.pop("format_version")
-            stages = tuple(StageResult(**stage) for stage in values.pop("stages"))
+            stages = tuple(StageResult.of_json(stage) for stage in values.pop("stages"))
             values["changes"] = tuple(values.get("changes", ()))
             return RunResult(stages=stages, status=Status(values.pop("status")), **values)
         except (KeyError, TypeError, ValueError) as error:
@@ -312,7 +341,10 @@ def finite(value: Any) -> Any:
 
 
 def _epoch_line(row: EpochRow) -> str:
-    return json.dumps(finite(asdict(row)), allow_nan=False) + "\n"
+    values = asdict(row)
+    if row.stopped is None:
+        values.pop("stopped")
+    return json.dumps(finite(values), allow_nan=False) + "\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

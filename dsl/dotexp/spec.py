@@ -68,10 +68,11 @@ class Device(StrEnum):
 
 
 class Precision(StrEnum):
-    """Numbers in the forward pass: `f32`, or `bf16` by autocast (weights stay in float32)."""
+    """Numbers in the forward pass: `f32`, or `bf16` or `f16` by autocast (weights stay in float32)."""
 
     f32 = "f32"
     bf16 = "bf16"
+    f16 = "f16"
 
 
 class OnOom(StrEnum):
@@ -85,7 +86,9 @@ class Runtime(Params):
     """How a run uses the machine."""
 
     device: Device = Field(Device.auto, description="where to compute: auto takes CUDA, else MPS, else the CPU")
-    precision: Precision = Field(Precision.f32, description="f32, or bf16 in the forward pass by autocast")
+    precision: Precision = Field(
+        Precision.f32, description="f32, or bf16 or f16 in the forward pass by autocast; f16 scales the loss"
+    )
     workers: int = Field(0, ge=0, le=256, description="processes that prepare data which is not held in memory")
     threads: int | None = Field(
         None, ge=1, le=1024, description="threads of an operation on the CPU; none: torch's own"

@@ -36,15 +36,25 @@ def random_split_rows(
     split of the same seed, such as the test part's, apart from the first. Raises ComponentError (E402), naming
     `field`, where either side would be empty.
     """
+    count = held_out_count(held_out, n, field)
+    order = np.random.default_rng(derive(seed, purpose)).permutation(n).astype(np.int64)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def held_out_count(held_out: float | int, n: int, field: str, free: int | None = None) -> int:
+    """Count the rows to hold out of those that are `free` (None: all n); a fraction is of all n.
+
+    Raises ComponentError (E402), naming `field`, where none would be held out or none be left.
+    """
     count = held_out if isinstance(held_out, int) else whole_part(held_out, n)
-    if not 0 < count < n:
+    free = n if free is None else free
+    if not 0 < count < free:
         raise ComponentError(
-            f"{field} takes {count} of {n} examples, and leaves {max(0, n - count)}",
+            f"{field} takes {count} of {free} examples, and leaves {max(0, free - count)}",
             field=field,
             help="hold out at least one example and leave at least one",
         )
-    order = np.random.default_rng(derive(seed, purpose)).permutation(n).astype(np.int64)
-    return np.sort(order[count:]), np.sort(order[:count])
+    return count
 
 
 def whole_part(fraction: float, n: int) -> int:

@@ -3,30 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from dotexp import Component, Facts, LayerGroup, Task, hookimpl
+from dotexp import Component, Facts, LayerGroup, Params, Task, hookimpl
 
-from dotexp_collab.checks import y_range_holds
-from dotexp_collab.params import ColumnSplitParams, EmbeddingDotBiasParams, LatentRatingsParams, RatingsParams
+from dotexp_collab import data_params, feature_params, report_params
+from dotexp_collab.catalogue import items_exist
+from dotexp_collab.checks import features_there, y_range_holds
+from dotexp_collab.model_params import (
+    EmbeddingDotBiasParams,
+    EmbeddingNnParams,
+    FeatureDotBiasParams,
+    RatingModelParams,
+    SvdPlusPlusParams,
+)
 
 _DATA = Facts(task=Task.ratings, inputs="user_item")
-_MODEL = Facts(inputs="user_item", tasks=(Task.ratings,), layers=("model",), groups=(LayerGroup("model", ("model",)),))
+_FACTORS = ("user_factors", "item_factors")
+_BIASES = ("user_bias", "item_bias")
+_NETWORK = Facts(
+    inputs="user_item",
+    tasks=(Task.ratings,),
+    layers=("model",),
+    groups=(LayerGroup("model", ("model",)),),
+    tables=_FACTORS,
+)
+_MODEL = replace(_NETWORK, tables=(*_FACTORS, *_BIASES))
 _ENCODE = "dotexp_collab.encode:encode"
 
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:
-    """Offer the ratings data, their split by a column, and the dot-product model."""
+    """Offer the ratings data and their splits, the models and the reports."""
     return [
-        Component("data", "ratings", RatingsParams, "dotexp_collab.ratings:build", facts=_DATA, encode=_ENCODE),
-        Component("data", "latent_ratings", LatentRatingsParams, "dotexp_collab.latent:build", _DATA, encode=_ENCODE),
-        Component("split", "column", ColumnSplitParams, "dotexp_collab.splitting:flagged"),
-        Component(
-            "model",
-            "embedding_dot_bias",
-            EmbeddingDotBiasParams,
-            "dotexp_collab.embedding_dot_bias:build",
-            facts=_MODEL,
-            check=y_range_holds,
-        ),
+        *_data(),
+        *_splits(),
+        *_models(),
+        *_reports(),
     ]
+
+
+def _data() -> Sequence[Component]:
+    ratings, latent = data_params.RatingsParams, data_params.LatentRatingsParams
+    return [
+        _rated("ratings", ratings, "dotexp_collab.ratings:build"),
+        _rated("movielens", data_params.MovieLensParams, "dotexp_collab.movielens:build"),
+        _rated("latent_ratings", latent, "dotexp_collab.latent:build"),
+    ]
+
+
+def _rated(name: str, params: type[Params], build: str) -> Component:
+    home = "dotexp_collab.recommending"
+    return Component(
+        "data", name, params, build, _DATA, encode=_ENCODE, recommend=f"{home}:recommend", similar=f"{home}:similar"
+    )
+
+
+def _splits() -> Sequence[Component]:
+    home = "dotexp_collab.splitting"
+    return [
+        Component("split", "column", data_params.ColumnSplitParams, f"{home}:flagged"),
+        Component("split", "newest", data_params.NewestParams, f"{home}:newest"),
+        Component("split", "leave_last", data_params.LeaveLastParams, f"{home}:leave_last"),
+        Component("split", "fold", data_params.FoldParams, f"{home}:fold"),
+        Component("features", "table", feature_params.FeatureTableParams, "dotexp_collab.feature_table:read_features"),
+    ]
+
+
+def _models() -> Sequence[Component]:
+    home, more = "dotexp_collab.embedding_dot_bias:build", "dotexp_collab.svd_plus_plus:build"
+    network = "dotexp_collab.embedding_nn:build"
+    return [
+        Component("model", "embedding_dot_bias", EmbeddingDotBiasParams, home, _of_factors, check=y_range_holds),
+        Component("model", "embedding_nn", EmbeddingNnParams, network, _of_network, check=y_range_holds),
+        Component("model", "svd_plus_plus", SvdPlusPlusParams, more, _of_factors, check=y_range_holds),
+        Component("model", "feature_dot_bias", FeatureDotBiasParams, more, _of_factors, check=features_there),
+    ]
+
+
+def _of_factors(params: RatingModelParams) -> Facts:
+    return replace(_MODEL, unknown=_stand_in(params))
+
+
+def _of_network(params: RatingModelParams) -> Facts:
+    return replace(_NETWORK, unknown=_stand_in(params))
+
+
+def _stand_in(params: RatingModelParams) -> str:
+    return "the row trained for unknown ones" if params.unknown_rate else "the mean of the known"
+
+
+def _reports() -> Sequence[Component]:
+    home = "dotexp_collab.reports"
+    items = _reading("item_factors")
+    return [
+        Component("report", "item_bias", report_params.ItemBiasParams, f"{home}:item_bias", _reading("item_bias")),
+        Component("report", "user_bias", report_params.UserBiasParams, f"{home}:user_bias", _reading("user_bias")),
+        Component("report", "factors_pca", report_params.FactorsPcaParams, f"{home}:factors_pca", items),
+        Component("report", "nearest", report_params.NearestParams, f"{home}:nearest", items, items_exist),
+    ]
+
+
+def _reading(table: str) -> Facts:
+    return Facts(tasks=(Task.ratings,), tables=(table,))

@@ -1,4 +1,4 @@
-"""What the model's parameters and the opened ratings say together. No torch here: `plan` asks before anything runs."""
+"""What a model's parameters and the opened ratings say together. No torch here: `plan` asks before anything runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dotexp import DataFacts, Problem
 
-from dotexp_collab.params import EmbeddingDotBiasParams
+from dotexp_collab.model_params import FeatureDotBiasParams, RangeParams
 
 
 def relaxed(low: float, high: float, relax: float) -> tuple[float, float]:
@@ -15,7 +15,7 @@ def relaxed(low: float, high: float, relax: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def y_range_holds(params: EmbeddingDotBiasParams, facts: DataFacts) -> Iterator[Problem]:
+def y_range_holds(params: RangeParams, facts: DataFacts) -> Iterator[Problem]:
     """Report a y_range that cannot reach the training ratings; a range that ends where they end is allowed."""
     if facts.range is None or not params.bounded:
         return
@@ -36,6 +36,17 @@ def y_range_holds(params: EmbeddingDotBiasParams, facts: DataFacts) -> Iterator[
             help=f"a sigmoid never reaches its ends: y_range = {_written(*relaxed(low, high, params.relax))} "
             "leaves room, and is what the model takes by itself when y_range is left out",
             code="E404",
+        )
+
+
+def features_there(params: FeatureDotBiasParams, facts: DataFacts) -> Iterator[Problem]:
+    """Report data of which no feature is known, and what `y_range_holds` does."""
+    yield from y_range_holds(params, facts)
+    if not (facts.vocabulary.get("user_features") or facts.vocabulary.get("item_features")):
+        yield Problem(
+            "the data has no features of users or items",
+            help="give the data user_features or item_features, or take embedding_dot_bias or svd_plus_plus",
+            code="E305",
         )
 
 

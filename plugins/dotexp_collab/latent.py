@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
-import polars as pl
-from dotexp import DataContext
+from dotexp import DataContext, Range
 from dotexp.seeds import derive
 from numpy.typing import NDArray
 
-from dotexp_collab.params import LatentRatingsParams
-from dotexp_collab.ratings import RatingsData, assemble
+from dotexp_collab.assembling import RatingsData, Source, assemble
+from dotexp_collab.data_params import LatentRatingsParams
+from dotexp_collab.rows import Rows, chunks
 from dotexp_collab.splitting import split_rows
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 
 _BIAS_SPREAD = 0.5
+_PAIRS = 1 << 22
+"""Pairs of which the rated ones are drawn at once."""
 _NOT_DATA = {"batch_size", "valid", "test", "split_seed", "data_seed"}
 
 
@@ -55,23 +58,40 @@ def build(params: LatentRatingsParams, context: DataContext) -> RatingsData:
     """Make the ratings and split them as a file's. Raises ComponentError (E402) where a part would be empty."""
     data_seed = context.seed if params.data_seed is None else params.data_seed
     split_seed = context.seed if params.split_seed is None else params.split_seed
-    frame = _observed(params, data_seed)
-    split = split_rows(len(frame), params.valid, params.test, split_seed)
-    parts = {"train": split.train, "valid": split.valid, "test": split.test}
+    rows = _observed(params, data_seed)
+    labels = split_rows(rows, params.valid, params.test, split_seed)
     recipe = f"{params.model_dump_json(exclude=_NOT_DATA)} {data_seed}"
-    return assemble(
-        {name: frame[rows] for name, rows in parts.items() if rows is not None},
-        fingerprint=sha256(recipe.encode()).hexdigest(),
-    )
+    users, items = ([str(number) for number in range(1, count + 1)] for count in (params.users, params.items))
+    return assemble(Source(rows, labels, users, items, sha256(recipe.encode()).hexdigest()))
 
 
-def _observed(params: LatentRatingsParams, seed: int) -> pl.DataFrame:
-    low, high = params.range.low, params.range.high
+def _observed(params: LatentRatingsParams, seed: int) -> Rows:
+    """Draw the pairs and their ratings, a block of users at a time, in the order of users and items."""
+    real = truth(params, seed)
     random = np.random.default_rng(derive(seed, "latent", "observed"))
-    pairs = params.users * params.items
-    chosen = np.sort(random.choice(pairs, max(1, int(params.density * pairs)), replace=False))
-    clean = truth(params, seed).ratings(low, high).ravel()[chosen]
-    noisy = np.clip(clean + random.normal(0, params.noise, len(chosen)), low, high)
-    return pl.DataFrame(
-        {"user": chosen // params.items + 1, "item": chosen % params.items + 1, "rating": noisy.astype(np.float32)}
-    ).with_columns(pl.col("user", "item").cast(pl.String))
+    total = max(1, int(params.density * params.users * params.items))
+    rows = Rows(np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.float32))
+    each = max(1, _PAIRS // params.items)
+    filled = 0
+    for first in range(0, params.users, each):
+        last = min(params.users, first + each)
+        end = total if last == params.users else int(params.density * last * params.items)
+        chosen = np.sort(random.choice((last - first) * params.items, end - filled, replace=False))
+        users, items = first + chosen // params.items, chosen % params.items
+        noise = random.normal(0, params.noise, len(chosen))
+        rows.users[filled:end], rows.items[filled:end] = users, items
+        rows.ratings[filled:end] = _rated(real, users, items, noise, params.range)
+        filled = end
+    return rows
+
+
+def _rated(real: Truth, users: Numbers, items: Numbers, noise: Floats, span: Range) -> Floats:
+    """Ratings of pairs, with noise, clipped to the range."""
+    ratings = np.empty(len(users))
+    for part in chunks(len(users), _PAIRS // 64):
+        u, i = users[part], items[part]
+        dot = np.einsum("nf,nf->n", real.user_factors[u], real.item_factors[i])
+        score = dot + real.user_bias[u] + real.item_bias[i]
+        ratings[part] = span.low + (span.high - span.low) * (1 + np.tanh(score / 2)) / 2
+    clipped: Floats = np.clip(ratings + noise, span.low, span.high)
+    return clipped

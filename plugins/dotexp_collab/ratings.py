@@ -1,157 +1,163 @@
-"""Ratings in memory: coded users and items, split into parts; and the files they are read from."""
+"""Ratings from files: read, checked, split and coded."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import polars as pl
-import torch
-from dotexp import ComponentError, DataContext, DataFacts, Task, Use
-from dotexp.parts import Part, TensorPart
+from dotexp import ComponentError, DataContext, Use
 
-from dotexp_collab.params import RatingsParams
-from dotexp_collab.reading import Table, read_bytes, read_table
-from dotexp_collab.splitting import Flags, split_rows
+from dotexp_collab.assembling import RatingsData, Source, assemble
+from dotexp_collab.data_params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
+from dotexp_collab.faults import Faults, refuse, skipped
+from dotexp_collab.feature_table import Described
+from dotexp_collab.ids import Ids
+from dotexp_collab.reading import open_table
+from dotexp_collab.rows import Rows, Wanted, read_rows
+from dotexp_collab.sources import Digest, Form, is_packed
+from dotexp_collab.splitting import Way, split_rows
+from dotexp_collab.tables import Name, Table, column_number
+from dotexp_collab.titles import read_titles
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NAMED = {"valid": "validation", "test": "test"}
+LARGE = 4 * 1024**3
+"""Bytes of a file above which its columns are mapped rather than held in memory; of a packed one, a quarter."""
+
+Reader = Callable[[Digest, str], Described]
+"""Reads what is known of users or items, given what its bytes are fed to and the parameter to blame."""
 
 
-@dataclass(frozen=True)
-class RatingsData:
-    """Ratings as the engine wants them: batches of (users int64 (B,), items int64 (B,)) and ratings float32 (B,)."""
+class _Read(NamedTuple):
+    """What was read: the rows and what is wrong with others, by the parameter that names the file; ids and titles."""
 
-    facts: DataFacts
-    parts: Mapping[str, TensorPart]
-
-    def part(self, name: str) -> Part:
-        """Return `train`, `valid` or `test`; raises KeyError where there is none."""
-        return self.parts[name]
+    tables: dict[str, Rows]
+    faults: Mapping[str, Faults]
+    users: Sequence[str]
+    items: Sequence[str]
+    titles: Mapping[str, str] | None
 
 
 def build(params: RatingsParams, context: DataContext) -> RatingsData:
     """Read and split the ratings. Raises ComponentError: E401 for a file that is missing, E402 for one unusable."""
-    files = {"path": params.path, "valid": params.valid, "test": params.test}
-    raw = {field: read_bytes(path, field) for field, path in files.items() if isinstance(path, Path)}
-    tables = {field: read_table(raw[field], str(files[field]), field, params) for field in raw}
-    frames = {field: _checked(table, params) for field, table in tables.items()}
-    seed = context.seed if params.split_seed is None else params.split_seed
-    held = {name: _way(getattr(params, name), tables["path"], name) for name in ("valid", "test")}
-    split = split_rows(len(frames["path"]), held["valid"], held["test"], seed)
-    parts = {"train": frames["path"][split.train]}
-    for name, rows in (("valid", split.valid), ("test", split.test)):
-        if rows is not None:
-            parts[name] = frames["path"][rows]
-        elif name in frames:
-            parts[name] = frames[name]
-    return assemble(parts, sha256(b"".join(raw.values())).hexdigest())
+    uses = {"user_features": params.user_features, "item_features": params.item_features}
+    return read(params, context.seed, {field: use.build for field, use in uses.items() if use is not None})
 
 
-def assemble(parts: Mapping[str, pl.DataFrame], fingerprint: str) -> RatingsData:
-    """Code the parts' users and items by the training part's vocabulary, and gather the facts.
+def read(params: RatingsParams, seed: int, features: Mapping[str, Reader], expected: int | None = None) -> RatingsData:
+    """Read and split ratings, and `features` of users and items by the parameters that name them.
 
-    Each part has the columns `user` and `item` (text) and `rating` (float32). Known ids are coded from 1 in order
-    (of their numbers, if all of them are integers), others 0.
+    Raises as `build`. Another number of rows than `expected` is worth a note.
     """
-    train = parts["train"]
-    vocabulary = {"users": sorted_ids(train["user"].unique()), "items": sorted_ids(train["item"].unique())}
-    tensors: dict[str, TensorPart] = {}
-    notes: list[str] = []
-    for name, frame in parts.items():
-        users, items = (_coded(frame[kind], vocabulary[f"{kind}s"]) for kind in ("user", "item"))
-        tensors[name] = TensorPart((_tensor(users), _tensor(items)), _tensor(frame["rating"]))
-        notes += [
-            f"{_count(unknown, kind)} of the {_NAMED[name]} part {'is' if unknown == 1 else 'are'} unknown: "
-            "no training row has them"
-            for kind, codes in (("user", users), ("item", items))
-            if (unknown := frame[kind].filter(codes == 0).n_unique())
-        ]
-    return RatingsData(_facts(parts, vocabulary, tuple(notes), fingerprint), tensors)
-
-
-def sorted_ids(ids: pl.Series) -> list[str]:
-    """Sort ids by their numbers where all of them are integers, else as text."""
-    texts: list[str] = ids.to_list()
-    if all(map(_INTEGER.fullmatch, texts)):
-        return sorted(texts, key=lambda text: (int(text), text))
-    return sorted(texts)
-
-
-def _facts(
-    parts: Mapping[str, pl.DataFrame], vocabulary: Mapping[str, Sequence[str]], notes: tuple[str, ...], fingerprint: str
-) -> DataFacts:
-    ratings = parts["train"]["rating"].to_numpy()
-    return DataFacts(
-        task=Task.ratings,
-        train=len(parts["train"]),
-        valid=len(parts["valid"]),
-        test=len(parts["test"]) if "test" in parts else 0,
-        users=len(vocabulary["users"]),
-        items=len(vocabulary["items"]),
-        range=(float(ratings.min()), float(ratings.max())),
-        fingerprint=fingerprint,
-        notes=notes,
-        vocabulary=vocabulary,
+    files = _files(params)
+    mapped = is_mapped(params.memory, params.path)
+    digest = sha256()
+    found = _read(params, files, mapped, digest)
+    described = {field: reader(digest, field) for field, reader in features.items()}
+    rows = found.tables.pop("path")
+    own_seed = seed if params.split_seed is None else params.split_seed
+    labels = split_rows(rows, _way(params.valid), _way(params.test), own_seed)
+    rows.times, rows.flags = None, {}
+    faults = list(found.faults.values())
+    return assemble(
+        Source(
+            rows,
+            labels,
+            found.users,
+            found.items,
+            digest.hexdigest(),
+            others=found.tables,
+            titles=found.titles,
+            features=described,
+            skipped=sum(fault.bad for fault in faults) if params.on_bad is OnBad.skip else None,
+            notes=(*_expected(found.faults["path"], expected), *skipped(faults)),
+            mapped=mapped,
+        )
     )
 
 
-def _way(held: Any, table: Table, field: str) -> float | int | Flags | None:
-    """Say how a part is split off the ratings' own file; None where it is a file of its own, or not wanted."""
-    if isinstance(held, Use):
-        flags: Flags = held.build(table, field)
-        return flags
-    return held if isinstance(held, (int, float)) else None
+def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest: Digest) -> _Read:
+    """Read every file once; raises ComponentError (E402) with all rows that cannot be used, unless they are skipped."""
+    users, items = Ids(), Ids()
+    titles: Mapping[str, str] | None = None
+    tables: dict[str, Rows] = {}
+    faults: dict[str, Faults] = {}
+    if "items" in files:
+        titles, faults["items"] = _titles(params, files["items"], digest)
+    for field, path in files.items():
+        if field != "items":
+            table = open_table(path, field, _form(params), (params.user, params.item, params.rating), digest)
+            wanted = _wanted(table, params, field == "path")
+            tables[field], faults[field] = read_rows(table, wanted, users, items, titles, mapped)
+    if params.on_bad is OnBad.error:
+        refuse(list(faults.values()))
+    for field, rows in tables.items():
+        if not len(rows):
+            raise ComponentError(f"{files[field]} has no row that can be used", field=field)
+    return _Read(tables, faults, users.texts, items.texts, titles)
 
 
-def _checked(table: Table, params: RatingsParams) -> pl.DataFrame:
-    """Take the three columns out of a table; raises ComponentError (E402) with the rows that lack a usable one."""
-    chosen = {field: table.index(getattr(params, field), field) for field in ("user", "item", "rating")}
+def _expected(faults: Faults, rows: int | None) -> Iterator[str]:
+    if rows is not None and faults.rows != rows:
+        yield f"{faults.name} has {faults.rows:,} rows, and {rows:,} were published: is it whole?"
+
+
+def is_mapped(memory: Memory, path: Path) -> bool:
+    """Decide whether a file's columns are mapped; `auto` goes by its size alone, so that a run's order does too."""
+    if memory is not Memory.auto:
+        return memory is Memory.mapped
+    size = path.stat().st_size
+    return size > (LARGE // 4 if is_packed(path, "path") else LARGE)
+
+
+def _files(params: RatingsParams) -> dict[str, Path]:
+    """The files by the parameters that name them; raises ComponentError (E401) with all that are missing."""
+    named = {"path": params.path, "valid": params.valid, "test": params.test, "items": params.items}
+    files = {field: path for field, path in named.items() if isinstance(path, Path)}
+    missing = [field for field, path in files.items() if not os.path.exists(path)]
+    if missing:
+        message = "\n".join(f"there is no file {files[field]}" for field in missing)
+        raise ComponentError(message, field=missing[0], code="E401")
+    for field, path in files.items():
+        is_packed(path, field)  # opens it, and so tells of a folder or a pipe
+    return files
+
+
+def _titles(params: RatingsParams, path: Path, digest: Digest) -> tuple[dict[str, str], Faults]:
+    named = isinstance(params.item_id, str) or isinstance(params.title, str)
+    form = Form(params.items_separator, params.quotes, params.items_encoding, named, "items_encoding")
+    return read_titles(path, "items", form, (params.item_id, params.title), digest)
+
+
+def _form(params: RatingsParams) -> Form:
+    return Form(params.separator, params.quotes, params.encoding, params.header)
+
+
+def _wanted(table: Table, params: RatingsParams, splits: bool) -> Wanted:
+    """Find the columns' numbers; those that the splits look at, too, in the file that is split."""
+    chosen = {field: column_number(table, getattr(params, field), field) for field in ("user", "item", "rating")}
     if len(set(chosen.values())) < 3:
-        raise ComponentError(f"user, item and rating are three columns of {table.name}, and two of these are the same")
-    user, item, written = (pl.col(str(column)) for column in chosen.values())
-    rows = table.frame.select(
-        user=user, item=item, rating=written.cast(pl.Float32, strict=False), written=written, over=pl.col("over")
-    )
-    good = rows.select(
-        good=pl.col("rating").is_finite().fill_null(False)
-        & pl.col("user").is_not_null()
-        & pl.col("item").is_not_null()
-        & pl.col("over").is_null()
-    )["good"]
-    if not good.all():
-        table.refuse(rows.select(_reasons(table.width)))
-    return rows.select("user", "item", "rating")
+        raise ComponentError(f"user, item and rating are three columns of {table.path}, and two of these are the same")
+    ways = {field: way for field, way in _splits(params).items() if splits}
+    timed = any(isinstance(way, NewestParams | LeaveLastParams) for way in ways.values())
+    time = column_number(table, params.time, "time") if timed and params.time is not None else None
+    flags: Mapping[Name, int] = {
+        way.column: column_number(table, way.column, field)
+        for field, way in ways.items()
+        if isinstance(way, ColumnSplitParams)
+    }
+    return Wanted(**chosen, time=time, flags=flags)
 
 
-def _reasons(width: int) -> list[pl.Expr]:
-    rating, written = pl.col("rating"), pl.col("written")
-    return [
-        pl.when(pl.col("user").is_null()).then(pl.lit("no user")).alias("user"),
-        pl.when(pl.col("item").is_null()).then(pl.lit("no item")).alias("item"),
-        pl.when(written.is_null())
-        .then(pl.lit("no rating"))
-        .when(rating.is_null())
-        .then(pl.format("rating `{}` is not a number", written))
-        .when(~rating.is_finite())
-        .then(pl.format("rating `{}` is not a finite number", written))
-        .alias("rating"),
-        pl.when(pl.col("over").is_not_null()).then(pl.lit(f"more than {width} fields")).alias("over"),
-    ]
+def _splits(params: RatingsParams) -> dict[str, Any]:
+    return {field: way.params for field, way in _held(params) if isinstance(way, Use)}
 
 
-def _coded(ids: pl.Series, labels: Sequence[str]) -> pl.Series:
-    codes = pl.int_range(1, len(labels) + 1, eager=True)
-    return ids.replace_strict(pl.Series(labels, dtype=pl.String), codes, default=0, return_dtype=pl.Int64)
+def _held(params: RatingsParams) -> Iterator[tuple[str, Any]]:
+    yield "valid", params.valid
+    yield "test", params.test
 
 
-def _tensor(series: pl.Series) -> torch.Tensor:
-    return torch.from_numpy(series.to_numpy(writable=True))
-
-
-def _count(n: int, kind: str) -> str:
-    return f"{n} {kind}" if n == 1 else f"{n} {kind}s"
+def _way(held: Any) -> Way:
+    return None if isinstance(held, Path) else held

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dotexp import Component, Facts, Task, hookimpl
 
-from dotexp_losses import params
+from dotexp_losses import class_weights, params, ranking_params
 
 _CLASSES = Facts(tasks=(Task.classification,))
 _LABELS = Facts(tasks=(Task.classification, Task.multilabel))
 _NUMBERS = Facts(tasks=(Task.regression, Task.ratings))
+_MORE_CLASSES = replace(_CLASSES, better="higher")
+_MORE = replace(_LABELS, better="higher")
+_FEWER = replace(_LABELS, better="lower")
+_RANKINGS = Facts(tasks=(Task.ratings,), better="higher")
+_NEARER = replace(_NUMBERS, better="lower")
 
 
 @hookimpl
@@ -22,26 +28,43 @@ def dotexp_components() -> Sequence[Component]:
 def _losses() -> list[Component]:
     heavy = "dotexp_losses.losses"
     return [
-        Component("loss", "cross_entropy", params.CrossEntropyParams, f"{heavy}:CrossEntropy", _CLASSES),
+        Component(
+            "loss", "cross_entropy", params.CrossEntropyParams, f"{heavy}:CrossEntropy", _CLASSES,
+            check=class_weights.check_weights,
+        ),
         Component("loss", "mse", params.MseParams, f"{heavy}:MeanSquaredError", _NUMBERS),
         Component(
-            "loss", "binary_cross_entropy", params.BinaryCrossEntropyParams, f"{heavy}:BinaryCrossEntropy", _LABELS
+            "loss", "binary_cross_entropy", params.BinaryCrossEntropyParams, f"{heavy}:BinaryCrossEntropy", _LABELS,
+            check=class_weights.check_pos_weights,
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _metrics() -> list[Component]:
     heavy = "dotexp_losses.metrics"
     return [
-        Component("metric", "accuracy", params.AccuracyParams, f"{heavy}:accuracy", _LABELS),
-        Component("metric", "error_rate", params.ErrorRateParams, f"{heavy}:error_rate", _LABELS),
+        Component("metric", "accuracy", params.AccuracyParams, f"{heavy}:accuracy", _MORE),
+        Component("metric", "error_rate", params.ErrorRateParams, f"{heavy}:error_rate", _FEWER),
         Component(
-            "metric", "top_k_accuracy", params.TopKAccuracyParams, f"{heavy}:top_k_accuracy", _CLASSES,
+            "metric", "top_k_accuracy", params.TopKAccuracyParams, f"{heavy}:top_k_accuracy", _MORE_CLASSES,
             check=params.check_top_k,
         ),
-        Component("metric", "f1", params.F1Params, f"{heavy}:f1", _LABELS),
-        Component("metric", "precision", params.PrecisionParams, f"{heavy}:precision", _LABELS),
-        Component("metric", "recall", params.RecallParams, f"{heavy}:recall", _LABELS),
-        Component("metric", "rmse", params.RmseParams, f"{heavy}:rmse", _NUMBERS),
-        Component("metric", "mae", params.MaeParams, f"{heavy}:mae", _NUMBERS),
+        Component("metric", "f1", params.F1Params, f"{heavy}:f1", _MORE),
+        Component("metric", "precision", params.PrecisionParams, f"{heavy}:precision", _MORE),
+        Component("metric", "recall", params.RecallParams, f"{heavy}:recall", _MORE),
+        Component("metric", "rmse", params.RmseParams, f"{heavy}:rmse", _NEARER),
+        Component("metric", "mae", params.MaeParams, f"{heavy}:mae", _NEARER),
+        *_rankings(),
     ]  # fmt: skip
+
+
+def _rankings() -> list[Component]:
+    heavy = "dotexp_losses.ranking"
+    return [
+        Component("metric", name, taken, f"{heavy}:{name}", _RANKINGS, check=ranking_params.check_ranking)
+        for name, taken in (
+            ("precision_at", ranking_params.PrecisionAtParams),
+            ("recall_at", ranking_params.RecallAtParams),
+            ("ndcg_at", ranking_params.NdcgAtParams),
+        )
+    ]

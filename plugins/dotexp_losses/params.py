@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 from dotexp import DataFacts, Params, Positional, Problem
 from pydantic import Field
+
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+
+
+class Balance(StrEnum):
+    """Where weights by class come from, if they are not given: how often each class is in the training data."""
+
+    balanced = "balanced"
 
 
 class CrossEntropyParams(Params):
@@ -14,6 +23,11 @@ class CrossEntropyParams(Params):
 
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target that is spread evenly over all classes"
+    )
+    weights: Balance | dict[str, Weight] | None = Field(
+        None,
+        description="what an example's loss is multiplied by, by its class; balanced: n / (classes * the class's"
+        " count) of the training examples",
     )
 
 
@@ -23,6 +37,12 @@ class MseParams(Params):
 
 class BinaryCrossEntropyParams(Params):
     """Binary cross-entropy of every class by itself, by sigmoid; a single label counts as one class that is there."""
+
+    pos_weights: Balance | dict[str, Weight] | None = Field(
+        None,
+        description="what the loss of a class that is there is multiplied by, by class; balanced: the training examples"
+        " without the class, to one with it",
+    )
 
 
 class AccuracyParams(Params):

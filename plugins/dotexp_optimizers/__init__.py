@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotexp import Component, Facts, hookimpl
+from dotexp import Component, hookimpl
 
 from dotexp_optimizers import fine_tune, params, policies, rates
 
@@ -20,7 +20,7 @@ def _optimizers() -> list[Component]:
     return [
         Component("optimizer", "sgd", params.SgdParams, f"{heavy}:sgd", params.momentum_facts),
         Component("optimizer", "rmsprop", params.RmspropParams, f"{heavy}:rmsprop", params.momentum_facts),
-        Component("optimizer", "adam", params.AdamParams, f"{heavy}:adam", Facts(momentum="betas")),
+        Component("optimizer", "adam", params.AdamParams, f"{heavy}:adam", params.adam_facts),
     ]
 
 

@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from dotexp_optimizers.averaging import AveragedSGD, DecayedSGD, RMSprop
 from dotexp_optimizers.params import AdamParams, Decay, MomentumForm, RmspropParams, SgdParams
+from dotexp_optimizers.rows import RowAdam
 
 Groups = list[dict[str, Any]]
 
@@ -37,7 +38,8 @@ def rmsprop(params: RmspropParams, groups: Groups) -> Optimizer:
 
 def adam(params: AdamParams, groups: Groups) -> Optimizer:
     """Build Adam; decoupled, it is AdamW."""
-    return Adam(
+    kind = Adam if params.sparse is None else RowAdam
+    return kind(
         _torch(params.decay, groups),
         betas=params.betas,
         eps=params.eps,

@@ -26,6 +26,12 @@ class MomentumForm(StrEnum):
     ewma = "ewma"
 
 
+class Sparse(StrEnum):
+    """Which part of a table a step moves: the rows that its batch has touched."""
+
+    rows = "rows"
+
+
 class OptimizerParams(Params):
     """Weight decay, which every optimizer here has."""
 
@@ -63,6 +69,16 @@ class AdamParams(OptimizerParams):
         (0.9, 0.99), description="share of the past in the average of gradients, and in that of their squares"
     )
     eps: float = Field(1e-5, gt=0, le=1, description="added to the root, against division by nothing")
+    sparse: Sparse | None = Field(
+        None,
+        description="rows: of embedding tables only the rows that a batch has touched move, decay and momentum "
+        "included, which is another result than dense Adam's, and faster for large tables; none: all rows move",
+    )
+
+
+def adam_facts(params: AdamParams) -> Facts:
+    """A policy moves the first of the betas; the gradients of tables may be wanted by rows."""
+    return Facts(momentum="betas", rows=params.sparse is Sparse.rows, rows_option="sparse = rows")
 
 
 def momentum_facts(params: SgdParams | RmspropParams) -> Facts:

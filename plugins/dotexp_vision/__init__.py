@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dotexp import Component, Facts, Params, Task, hookimpl
 
-from dotexp_vision import data_params, layers, params, transform_params
+from dotexp_vision import data_params, families, list_params, params, report_params, transform_params
 
 _HEAD = Facts(tasks=(Task.classification, Task.multilabel, Task.regression))
 _DATA = Facts(task=Task.classification, inputs="images")
@@ -14,18 +14,8 @@ _DATA = Facts(task=Task.classification, inputs="images")
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:
-    """Offer the bodies, heads, data and transforms."""
-    return [*_bodies(), *_heads(), *_data(), *_transforms()]
-
-
-def _bodies() -> Sequence[Component]:
-    return [
-        Component("body", "resnet18", params.ResNet18Params, "dotexp_vision.bodies:resnet18", layers.RESNET),
-        Component("body", "resnet34", params.ResNet34Params, "dotexp_vision.bodies:resnet34", layers.RESNET),
-        Component("body", "resnet50", params.ResNet50Params, "dotexp_vision.bodies:resnet50", layers.RESNET),
-        Component("body", "squeezenet1_1", params.SqueezeNetParams, "dotexp_vision.bodies:squeezenet1_1",
-                  layers.SQUEEZENET),
-    ]  # fmt: skip
+    """Offer the bodies, heads, data, transforms and reports."""
+    return [*families.components(), *_heads(), *_data(), *_transforms(), *_reports()]
 
 
 def _heads() -> Sequence[Component]:
@@ -38,20 +28,52 @@ def _heads() -> Sequence[Component]:
 def _data() -> Sequence[Component]:
     return [
         Component("data", "image_folder", data_params.ImageFolderParams, "dotexp_vision.image_folder:build", _DATA,
-                  encode="dotexp_vision.image_folder:encode"),
+                  encode="dotexp_vision.image_data:encode"),
+        Component("data", "image_list", list_params.ImageListParams, "dotexp_vision.image_list:build", _listed,
+                  encode="dotexp_vision.image_data:encode"),
+        Component("data", "torchvision_dataset", list_params.TorchvisionDatasetParams,
+                  "dotexp_vision.torchvision_dataset:build", _DATA, encode="dotexp_vision.image_data:encode"),
         Component("data", "digits", data_params.DigitsParams, "dotexp_vision.digits:build", _DATA,
                   encode="dotexp_vision.digits:encode"),
     ]  # fmt: skip
+
+
+def _listed(params: list_params.ImageListParams) -> Facts:
+    return Facts(task=params.task, inputs="images")
 
 
 def _transforms() -> Sequence[Component]:
     offered: dict[str, type[Params]] = {
         "standard": transform_params.StandardParams,
         "flip": transform_params.FlipParams,
+        "dihedral": transform_params.DihedralParams,
         "rotate": transform_params.RotateParams,
         "zoom": transform_params.ZoomParams,
         "warp": transform_params.WarpParams,
-        "lighting": transform_params.LightingParams,
         "crop": transform_params.CropParams,
+        "lighting": transform_params.LightingParams,
+        "colour": transform_params.ColourParams,
+        "grey": transform_params.GreyParams,
+        "blur": transform_params.BlurParams,
+        "random_erasing": transform_params.RandomErasingParams,
+        "trivial_augment": transform_params.TrivialAugmentParams,
+        "rand_augment": transform_params.RandAugmentParams,
     }
     return [Component("transform", name, model, f"dotexp_vision.transforms:{name}") for name, model in offered.items()]
+
+
+def _reports() -> Sequence[Component]:
+    one, several = (Task.classification,), (Task.classification, Task.multilabel)
+    images = (*several, Task.regression)
+    offered: dict[str, tuple[type[Params], tuple[Task, ...]]] = {
+        "confusion_matrix": (report_params.ConfusionMatrixParams, several),
+        "most_confused": (report_params.MostConfusedParams, one),
+        "top_losses": (report_params.TopLossesParams, images),
+        "per_class": (report_params.PerClassParams, several),
+        "calibration": (report_params.CalibrationParams, several),
+        "tta": (report_params.TtaParams, images),
+    }
+    return [
+        Component("report", name, model, f"dotexp_vision.reports:{name}", Facts(tasks=tasks))
+        for name, (model, tasks) in offered.items()
+    ]

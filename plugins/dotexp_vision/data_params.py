@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from dotexp import DataParams, OfKind, Percent, Positional, Range, Use
 from pydantic import AfterValidator, Field, model_validator
@@ -17,7 +17,8 @@ def _folder_name(name: str) -> str:
     return name
 
 
-def _one_group(pattern: str) -> str:
+def one_group(pattern: str) -> str:
+    """Return a regular expression; raises ValueError unless it is one with a single pair of parentheses."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
@@ -30,8 +31,11 @@ def _one_group(pattern: str) -> str:
 Fraction = Annotated[float, Percent(), Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 FolderName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_folder_name)]
-Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_group)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_group)]
 Transform = Annotated[Use, OfKind("transform")]
+Stratified = Annotated[
+    bool, Field(description="draw random parts so that each class gives its share, to the nearest whole number")
+]
 
 
 class Resize(StrEnum):
@@ -46,12 +50,60 @@ class Resize(StrEnum):
     pad = "pad"
 
 
-class ImageFolderParams(DataParams):
+class OnBad(StrEnum):
+    """What to do about images that cannot be read: stop before training, with all of them listed, or leave them out."""
+
+    error = "error"
+    skip = "skip"
+
+
+class ImageParams(DataParams):
+    """Parameters of all image data."""
+
+    if TYPE_CHECKING:  # each kind of data says for itself what it takes
+        valid: Any
+        test: Any
+
+    stratify: Stratified = False
+    size: int = Field(224, ge=1, le=4096, description="side of the square image that the model sees, in pixels")
+    resize: Resize = Field(Resize.crop, description="how an image becomes square: crop, squish or pad")
+    presize: int | None = Field(
+        None, ge=1, le=8192, description="side of a training image before augmentation, in pixels; none: size"
+    )
+    augment: Transform | tuple[Transform, ...] | None = Field(
+        None, description="how training images are varied: standard, a list of transforms, or none"
+    )
+    on_bad: OnBad = Field(
+        OnBad.error, description="images that cannot be read: error lists them before training, skip leaves them out"
+    )
+    memory: float = Field(
+        2.0, ge=0, le=4096, description="decoded images to hold in memory, at most, in GiB; the others are read anew"
+    )
+
+    @model_validator(mode="after")
+    def _consistent_sizes(self) -> Self:
+        if self.presize is not None and self.presize < self.size:
+            raise ValueError(f"presize, {self.presize}, is smaller than size, {self.size}")
+        if self.presize is not None and not self.transforms:
+            raise ValueError("presize is the side before augmentation, and augment is none")
+        if isinstance(self.valid, (str, Path)) and self.valid == self.test:
+            raise ValueError("valid and test are the same")
+        return self
+
+    @property
+    def transforms(self) -> tuple[Use, ...]:
+        """Transforms of the training images, in order."""
+        if self.augment is None:
+            return ()
+        return self.augment if isinstance(self.augment, tuple) else (self.augment,)
+
+
+class ImageFolderParams(ImageParams):
     """Images in a folder for each class (`ants/1.jpg`), or in such folders within `train` and another (`val`).
 
     Where there is a folder `train` that holds folders, it is the training part, and what `valid` takes as a fraction
-    or count it takes from there. Files are .jpg, .jpeg, .png, .bmp, .ppm, .pgm, .tif, .tiff or .webp; others, and
-    hidden ones, are left out.
+    or count it takes from there. Files are .jpg, .jpeg, .jfif, .png, .bmp, .ppm, .pgm, .tif, .tiff or .webp; others,
+    and hidden ones, are left out.
     """
 
     path: Annotated[Path, Positional()] = Field(description="the folder of images")
@@ -64,31 +116,6 @@ class ImageFolderParams(DataParams):
     label: Pattern | None = Field(
         None, description='a pattern that finds the class in the file\'s name: r"(.+)_\\d+\\.jpg$"; none: its folder'
     )
-    size: int = Field(224, ge=1, le=4096, description="side of the square image that the model sees, in pixels")
-    resize: Resize = Field(Resize.crop, description="how an image becomes square: crop, squish or pad")
-    presize: int | None = Field(
-        None, ge=1, le=8192, description="side of a training image before augmentation, in pixels; none: size"
-    )
-    augment: Transform | tuple[Transform, ...] | None = Field(
-        None, description="how training images are varied: standard, a list of transforms, or none"
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ImageFolderParams:
-        if self.presize is not None and self.presize < self.size:
-            raise ValueError(f"presize, {self.presize}, is smaller than size, {self.size}")
-        if self.presize is not None and not self.transforms:
-            raise ValueError("presize is the side before augmentation, and augment is none")
-        if isinstance(self.valid, str) and self.valid == self.test:
-            raise ValueError("valid and test are the same folder")
-        return self
-
-    @property
-    def transforms(self) -> tuple[Use, ...]:
-        """Transforms of the training images, in order."""
-        if self.augment is None:
-            return ()
-        return self.augment if isinstance(self.augment, tuple) else (self.augment,)
 
 
 Digit = Annotated[int, Field(ge=0, le=9)]
@@ -107,6 +134,7 @@ class DigitsParams(DataParams):
     test: Fraction | Count | None = Field(
         None, description="images that `evaluate` alone uses: a fraction or a count; none: there are none"
     )
+    stratify: Stratified = False
     size: int = Field(32, ge=8, le=512, description="side of the image that the model sees, in pixels")
 
     @model_validator(mode="after")

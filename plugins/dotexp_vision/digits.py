@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dotexp_vision.data_params import DigitsParams, Resize
-from dotexp_vision.image_folder import ImageData
+from dotexp_vision.image_data import ImageData
 from dotexp_vision.pixels import UnreadableImageError, read_image, square
+from dotexp_vision.splitting import stratified_rows
 
 SIDE = 8
 LEVELS = 16
@@ -33,12 +34,21 @@ def build(params: DigitsParams, context: DataContext) -> ImageData:
     taken = np.isin(digits, params.digits)
     levels, labels = levels[taken], np.searchsorted(params.digits, digits[taken]).astype(np.int64)
     seed = context.seed if params.split_seed is None else params.split_seed
-    rows = _split(params, len(labels), seed)
-    parts = {
-        name: TensorPart([torch.from_numpy(levels[part])], torch.from_numpy(labels[part]), enlarger(params.size))
-        for name, part in rows.items()
-    }
-    return ImageData(_facts(params, rows, _fingerprint(levels, labels, rows)), parts)
+    rows = _split(params, labels, seed)
+    numbers = np.flatnonzero(taken)
+    parts = {name: _Part(levels[part], labels[part], numbers[part], params.size) for name, part in rows.items()}
+    counts = np.bincount(labels[rows["train"]], minlength=len(params.digits))
+    return ImageData(_facts(params, rows, counts.tolist(), _fingerprint(levels, labels, rows)), parts)
+
+
+class _Part(TensorPart):
+    """Levels (N, 8, 8) with classes (N,), and the numbers of the examples in the whole set."""
+
+    def __init__(
+        self, levels: NDArray[np.uint8], labels: NDArray[np.int64], numbers: NDArray[np.int64], size: int
+    ) -> None:
+        super().__init__([torch.from_numpy(levels)], torch.from_numpy(labels), enlarger(size))
+        self.names: Sequence[str] = [f"{PREFIX}{number}" for number in numbers]
 
 
 def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
@@ -66,14 +76,20 @@ def _load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
 
 
-def _split(params: DigitsParams, n: int, seed: int) -> dict[str, Rows]:
-    rows: Rows = np.arange(n)
+def _split(params: DigitsParams, labels: NDArray[np.int64], seed: int) -> dict[str, Rows]:
+    def draw(rows: Rows, share: float | int, purpose: str, field: str) -> tuple[Rows, Rows]:
+        if params.stratify:
+            kept, out = stratified_rows([str(label) for label in labels[rows]], share, seed, purpose, field)
+        else:
+            kept, out = random_split_rows(len(rows), share, seed, purpose, field)
+        return rows[kept], rows[out]
+
+    rows: Rows = np.arange(len(labels))
     held: dict[str, Rows] = {}
     if params.test is not None:
-        kept, out = random_split_rows(len(rows), params.test, seed, "test", "test")
-        rows, held["test"] = rows[kept], rows[out]
-    kept, out = random_split_rows(len(rows), params.valid, seed)
-    return {"train": rows[kept], "valid": rows[out], **held}
+        rows, held["test"] = draw(rows, params.test, "test", "test")
+    kept, out = draw(rows, params.valid, "split", "valid")
+    return {"train": kept, "valid": out, **held}
 
 
 def _fingerprint(levels: NDArray[np.uint8], labels: NDArray[np.int64], rows: Mapping[str, Rows]) -> str:
@@ -85,7 +101,7 @@ def _fingerprint(levels: NDArray[np.uint8], labels: NDArray[np.int64], rows: Map
     return digest.hexdigest()
 
 
-def _facts(params: DigitsParams, rows: Mapping[str, Rows], fingerprint: str) -> DataFacts:
+def _facts(params: DigitsParams, rows: Mapping[str, Rows], counts: Sequence[int], fingerprint: str) -> DataFacts:
     classes = tuple(str(digit) for digit in params.digits)
     return DataFacts(
         task=Task.classification,
@@ -93,6 +109,7 @@ def _facts(params: DigitsParams, rows: Mapping[str, Rows], fingerprint: str) -> 
         valid=len(rows["valid"]),
         test=len(rows.get("test", ())),
         classes=classes,
+        counts=tuple(counts),
         outputs=len(classes),
         fingerprint=fingerprint,
         vocabulary={"classes": list(classes)},
@@ -108,10 +125,10 @@ def _levels(text: str, known: NDArray[np.uint8]) -> Tensor:
     if not Path(text).is_file():
         raise UsageError(f"no such image: {text} ({PREFIX}17 names example number 17 of the digits)")
     try:
-        small = square(read_image(Path(text)), SIDE, Resize.pad).convert("L")
+        grey = read_image(Path(text)).convert("L").convert("RGB")
     except UnreadableImageError as error:
         raise UsageError(str(error)) from error
-    return torch.from_numpy(np.asarray(small, dtype=np.float32) / 255 * LEVELS)
+    return square(grey, SIDE, Resize.pad)[0].float() / 255 * LEVELS
 
 
 def _batches(params: DigitsParams, levels: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -1,25 +1,24 @@
-"""A part of an image data set: held in memory once decoded where it fits, else decoded for each batch."""
+"""A part of an image data set: batches out of what is held in memory, of what is decoded for them, and of workers."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from dotexp import RunError
 from dotexp.parts import Batch, read_in_workers
 from dotexp.seeds import Draw
 from torch import Tensor
-from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from dotexp_vision.data_params import Resize
-from dotexp_vision.pixels import UnreadableImageError, load_pixels, to_floats
+from dotexp_vision.image_store import ImageStore, Reader, threads
+from dotexp_vision.pixels import UnreadableImageError, to_floats, without_warnings
+from dotexp_vision.varying import Variation
 
-Transform = Callable[[Tensor], Tensor]
 Chunk = tuple[tuple[int, ...], Draw | None]
 
 
@@ -33,111 +32,126 @@ class Sizes:
 
 
 class ImagePart:
-    """Image files with class numbers. Images are bytes until they are on the device, or augmented.
+    """Images with targets (N,) or (N, …), in the order of their identities. They are bytes until on the device.
 
-    `hold` keeps every decoded image in memory. Augmentation of example i in an epoch depends on `draw.example(i)`
-    alone: whatever the number of workers, the batch and the order.
+    Augmentation of example i in an epoch depends on `draw.example(i)` alone: whatever the number of workers, the
+    batch and the order.
     """
 
     def __init__(
-        self, files: Sequence[Path], labels: Sequence[int], sizes: Sizes, transforms: Sequence[Transform], hold: bool
+        self,
+        reader: Reader,
+        store: ImageStore,
+        names: Sequence[str],
+        targets: Tensor,
+        sizes: Sizes,
+        variation: Variation | None = None,
     ) -> None:
-        self._labels = torch.tensor(labels, dtype=torch.int64)
-        self._hold = hold
-        self._images = _Images(tuple(files), sizes, tuple(transforms))
+        self._targets = targets
+        self._images = _Images(reader, store, tuple(names), sizes, variation)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._targets)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Each image's path within the data's folder."""
+        return self._images.names
+
+    @property
+    def augmentable(self) -> bool:
+        """Whether a draw varies the images."""
+        return self._images.variation is not None
 
     def batches(
         self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
     ) -> Iterator[Batch]:
-        """Yield batches of images, floats (B, 3, size, size) in 0..1, and class numbers, int64 (B,).
+        """Yield batches of images, floats (B, 3, size, size) in 0..1, and targets.
 
         Raises RunError naming the file where an image cannot be read.
         """
-        augmented = draw is not None and bool(self._images.transforms)
-        if self._hold:
-            self._images.hold(augmented)
         pieces = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        chunks = [(tuple(piece.tolist()), draw if augmented else None) for piece in pieces]
-        in_memory = self._hold and not augmented
-        for piece, images in zip(pieces, self._read(chunks, 0 if in_memory else workers), strict=True):
-            moved = images.to(device, non_blocking=True)
-            yield Batch(
-                (moved if moved.is_floating_point() else to_floats(moved),),
-                self._labels[piece].to(device, non_blocking=True),
-            )
+        varied = draw if self._images.variation is not None else None
+        chunks = [(tuple(piece.tolist()), varied) for piece in pieces]
+        for piece, images in zip(pieces, self._read(chunks, workers), strict=True):
+            moved = to_floats(images.to(device, non_blocking=True))
+            yield Batch((moved,), self._targets[piece].to(device, non_blocking=True))
 
     def _read(self, chunks: list[Chunk], workers: int) -> Iterator[Tensor]:
-        if workers == 0:
-            read: Iterator[Tensor | str] = map(self._images.__getitem__, chunks)
+        images = self._images
+        plain = not chunks or chunks[0][1] is None
+        if workers == 0 or (plain and images.all_held(varied=False)):
+            read = images.read_here(chunks)
         else:
-            read = read_in_workers(self._images, chunks, workers)
-        for images in read:
-            if isinstance(images, str):
-                raise RunError(images)
-            yield images
+            read = read_in_workers(images, chunks, workers)
+        for batch in read:
+            if isinstance(batch, str):
+                raise RunError(batch)
+            yield batch
 
 
 class _Images(Dataset[Tensor | str]):
     """Batches of images by their indices; a message where one cannot be read, since errors from workers lose theirs."""
 
-    def __init__(self, files: tuple[Path, ...], sizes: Sizes, transforms: tuple[Transform, ...]) -> None:
-        self._files = files
+    def __init__(
+        self, reader: Reader, store: ImageStore, names: tuple[str, ...], sizes: Sizes, variation: Variation | None
+    ) -> None:
+        self._reader = reader
         self._sizes = sizes
-        self.transforms = transforms
-        self._held: dict[int, Tensor] = {}
+        self.names = names
+        self.variation = variation
+        self._blocks = store.blocks
+        self._places = {
+            side: [store.place(name, side, sizes.resize) for name in names] for side in {sizes.final, sizes.before}
+        }
 
-    def hold(self, augmented: bool) -> None:
-        """Decode every image into memory, once, at the side that is wanted; raises RunError."""
-        side = self._side(augmented)
-        if side in self._held:
-            return
-        held = torch.empty((len(self._files), 3, side, side), dtype=torch.uint8)
-
-        def decode(index: int) -> None:
-            held[index] = load_pixels(self._files[index], side, self._sizes.resize)
-
-        try:
-            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-                for _ in pool.map(decode, range(len(self._files))):
-                    pass
-        except UnreadableImageError as error:
-            raise RunError(str(error)) from error
-        self._held[side] = held
+    def all_held(self, varied: bool) -> bool:
+        """Whether every image is in memory."""
+        return None not in self._places[self._side(varied)]
 
     def __getitem__(self, chunk: Chunk) -> Tensor | str:
+        """Make a batch in this process alone."""
         indices, draw = chunk
         side = self._side(draw is not None)
-        if draw is None and side in self._held:
-            return self._held[side][list(indices)]
         try:
-            images = [self._image(index, side) for index in indices]
+            with without_warnings():
+                return self._finish(chunk, [self._pixels(i, side) for i in indices])
         except UnreadableImageError as error:
             return str(error)
-        if draw is None:
+
+    def read_here(self, chunks: Sequence[Chunk]) -> Iterator[Tensor | str]:
+        """Make batches in this process; threads decode what is not held while the batch before is in use."""
+        with threads() as pool:
+            ahead: deque[list[Tensor | Future[Tensor]]] = deque()
+            for number in range(len(chunks)):
+                for indices, draw in chunks[number + len(ahead) : number + 2]:
+                    side = self._side(draw is not None)
+                    ahead.append([self._begun(pool, i, side) for i in indices])
+                try:
+                    images = [one.result() if isinstance(one, Future) else one for one in ahead.popleft()]
+                except UnreadableImageError as error:
+                    yield str(error)
+                    return
+                yield self._finish(chunks[number], images)
+
+    def _finish(self, chunk: Chunk, images: list[Tensor]) -> Tensor:
+        indices, draw = chunk
+        if draw is None or self.variation is None:
             return torch.stack(images)
-        return torch.stack([self._vary(image, draw.example(i)) for i, image in zip(indices, images, strict=True)])
+        return self.variation(images, [draw.example(i) for i in indices], self._sizes.final)
 
-    def _side(self, augmented: bool) -> int:
-        return self._sizes.before if augmented else self._sizes.final
+    def _side(self, varied: bool) -> int:
+        return self._sizes.before if varied else self._sizes.final
 
-    def _image(self, index: int, side: int) -> Tensor:
-        if side in self._held:
-            return self._held[side][index]
-        return load_pixels(self._files[index], side, self._sizes.resize)
+    def _begun(self, pool: ThreadPoolExecutor, index: int, side: int) -> Tensor | Future[Tensor]:
+        held = self._place(index, side) is not None
+        return self._pixels(index, side) if held else pool.submit(self._pixels, index, side)
 
-    def _vary(self, image: Tensor, seed: int) -> Tensor:
-        generator = torch.default_generator
-        state = generator.get_state()
-        try:
-            generator.manual_seed(seed)
-            varied = to_floats(image)
-            for transform in self.transforms:
-                varied = transform(varied)
-        finally:
-            generator.set_state(state)
-        if varied.shape[-1] == self._sizes.final and varied.shape[-2] == self._sizes.final:
-            return varied
-        return interpolate(varied[None], (self._sizes.final,) * 2, mode="bilinear", antialias=True)[0]
+    def _place(self, index: int, side: int) -> tuple[int, int] | None:
+        return self._places[side][index]
+
+    def _pixels(self, index: int, side: int) -> Tensor:
+        place = self._place(index, side)
+        if place is None:
+            return self._reader.pixels(self.names[index], side, self._sizes.resize)
+        return self._blocks[place[0]][place[1]]

@@ -1,57 +1,12 @@
-"""Parameters of the bodies and heads."""
+"""Parameters of the heads."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
-from dotexp import OfKind, Params, Percent, Positional, Use
+from dotexp import Params, Percent, Positional, Range
 from pydantic import Field, model_validator
-
-
-class Imagenet(StrEnum):
-    """ImageNet weights that torchvision publishes; `imagenet` is its default, here the first version."""
-
-    imagenet = "imagenet"
-    imagenet_v1 = "imagenet_v1"
-
-
-class ImagenetTwo(StrEnum):
-    """ImageNet weights that torchvision publishes in two versions; `imagenet` is its default, here the second."""
-
-    imagenet = "imagenet"
-    imagenet_v1 = "imagenet_v1"
-    imagenet_v2 = "imagenet_v2"
-
-
-_WEIGHTS = "ImageNet's, a .pth, .pt or .safetensors file, run(…) for those of an earlier run, or none: random ones"
-
-
-class ResNet18Params(Params):
-    """ResNet-18 without its classifier: 512 features."""
-
-    weights: Imagenet | Path | Annotated[Use, OfKind("weights")] | None = Field(Imagenet.imagenet, description=_WEIGHTS)
-
-
-class ResNet34Params(Params):
-    """ResNet-34 without its classifier: 512 features."""
-
-    weights: Imagenet | Path | Annotated[Use, OfKind("weights")] | None = Field(Imagenet.imagenet, description=_WEIGHTS)
-
-
-class ResNet50Params(Params):
-    """ResNet-50 without its classifier: 2,048 features."""
-
-    weights: ImagenetTwo | Path | Annotated[Use, OfKind("weights")] | None = Field(
-        ImagenetTwo.imagenet, description=_WEIGHTS
-    )
-
-
-class SqueezeNetParams(Params):
-    """SqueezeNet 1.1 without its classifier: 512 features, small and quick."""
-
-    weights: Imagenet | Path | Annotated[Use, OfKind("weights")] | None = Field(Imagenet.imagenet, description=_WEIGHTS)
 
 
 class Pool(StrEnum):
@@ -69,7 +24,9 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 class MlpParams(Params):
     """fastai's head: pooling, then batch norm, dropout and a linear layer for each width, with a ReLU between.
 
-    A linear layer has a bias where no batch norm stands before it, or with `bias = true`, as in fastai v1.
+    A linear layer has a bias where no batch norm stands before it, or with `bias = true`, as in fastai v1. With
+    `lin_first` it is dropout, then linear, ReLU, batch norm and dropout for each hidden width, then a linear layer.
+    Behind a body whose maps are of one pixel, as a vision transformer's are, `pool = avg` gives each number once.
     """
 
     hidden: Annotated[tuple[Width, ...], Positional()] = Field(
@@ -80,8 +37,12 @@ class MlpParams(Params):
     )
     pool: Pool = Field(Pool.concat, description="maxima and averages of the feature maps (concat), or avg, or max")
     first_bn: bool = Field(True, description="batch norm before the first linear layer")
+    lin_first: bool = Field(False, description="batch norm and dropout behind the hidden layers, not before each layer")
     bn_final: bool = Field(False, description="batch norm (momentum 0.01) after the last linear layer")
     bias: bool = Field(False, description="linear layers with biases, and batch norm's at 0 not 0.001: fastai v1's")
+    y_range: Range | None = Field(
+        None, description="numbers that a regression stays between, by a scaled sigmoid; none: the last layer's as is"
+    )
 
     @model_validator(mode="after")
     def _one_dropout_a_layer(self) -> MlpParams:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from dotexp import Params, Percent, Positional
-from pydantic import Field
+from pydantic import Field, model_validator
 
 Chance = Annotated[float, Percent(), Field(ge=0, le=1)]
 Share = Annotated[float, Percent(), Field(gt=0, le=1)]
@@ -67,3 +68,71 @@ class StandardParams(Params):
     warp: float = Field(0.2, ge=0, le=0.5, description="largest perspective, as a part of half the side")
     p_affine: Chance = Field(0.75, description="how often, for each of rotate, zoom and warp")
     p_lighting: Chance = Field(0.75, description="how often, for each of brightness and contrast")
+
+
+class DihedralParams(Params):
+    """Mirror and turn by quarters: one of the eight symmetries of a square, each as often."""
+
+    p: Annotated[Chance, Positional()] = Field(1.0, description="how often")
+
+
+class ColourParams(Params):
+    """Change saturation and hue at random."""
+
+    saturation: Annotated[float, Positional()] = Field(
+        0.2, ge=0, le=1, description="largest change of saturation: from 1 - it to 1 + it"
+    )
+    hue: float = Field(0.0, ge=0, le=0.5, description="largest turn of the hue either way; 0.5 is half the circle")
+    p: Chance = Field(0.75, description="how often")
+
+
+class GreyParams(Params):
+    """Take the colours away."""
+
+    p: Annotated[Chance, Positional()] = Field(0.1, description="how often")
+
+
+class BlurParams(Params):
+    """Blur the image by a Gaussian of a random width."""
+
+    max: Annotated[float, Positional()] = Field(
+        1.0, gt=0, le=5, description="largest standard deviation of the Gaussian, in pixels"
+    )
+    p: Chance = Field(0.5, description="how often")
+
+
+class Fill(StrEnum):
+    """What covers an erased rectangle: `noise` (each pixel anew, about mid-grey), `grey` or `black`."""
+
+    noise = "noise"
+    grey = "grey"
+    black = "black"
+
+
+class RandomErasingParams(Params):
+    """Cover a random rectangle of the image, so that the model learns to do without any one part of it."""
+
+    p: Annotated[Chance, Positional()] = Field(0.5, description="how often")
+    min_area: Share = Field(0.02, description="smallest part of the area that is covered")
+    max_area: Share = Field(0.33, description="largest part of the area that is covered")
+    stretch: float = Field(10 / 3, ge=1, le=10, description="largest ratio of width to height, and of height to width")
+    fill: Fill = Field(Fill.noise, description="what covers it: noise, grey or black")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RandomErasingParams:
+        if self.min_area > self.max_area:
+            raise ValueError(f"min_area, {self.min_area:g}, is larger than max_area, {self.max_area:g}")
+        return self
+
+
+class TrivialAugmentParams(Params):
+    """One change out of fourteen (turns, shears, shifts, colours, sharpness, …) of any strength: TrivialAugment."""
+
+    bins: int = Field(31, ge=2, le=100, description="steps of strength from none to the largest")
+
+
+class RandAugmentParams(Params):
+    """Several changes out of fourteen (turns, shears, shifts, colours, sharpness, …) of one strength: RandAugment."""
+
+    changes: Annotated[int, Positional()] = Field(2, ge=1, le=14, description="changes of an image")
+    strength: Annotated[int, Positional()] = Field(9, ge=0, le=30, description="strength of each, of 30")

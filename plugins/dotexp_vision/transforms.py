@@ -1,159 +1,193 @@
 """Transforms: a random variation of one image (3, H, W) of floats in 0..1; what is random comes from torch's generator.
 
-Geometry is a 3 by 3 homography that maps the output's coordinates, -1..1 on both axes, to the input's; several become
-one by multiplication, so that the image is resampled once.
+Geometry and light say what they would do before they do it, so that what stands one after the other in a spec
+becomes one resampling and one table of brightnesses (`varying`). The others are torchvision's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import cos, exp, log, radians, sin
+from dataclasses import dataclass
+from math import exp, log
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import grid_sample
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
+from dotexp_vision import geometry
 from dotexp_vision import transform_params as p
+from dotexp_vision.geometry import Matrix
 
 Transform = Callable[[Tensor], Tensor]
+_LEAST = 1e-7
+_BINS = 31
 
 
-def flip(params: p.FlipParams) -> Transform:
+@dataclass(frozen=True)
+class Curve:
+    """A change of light on the logits of the pixels, as fastai has it: sigmoid((logit(x) + shift) * factor)."""
+
+    shift: float = 0.0
+    factor: float = 1.0
+
+    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Change values in 0..1."""
+        inside = np.clip(values, _LEAST, 1 - _LEAST)
+        return 1 / (1 + np.exp(-(np.log(inside / (1 - inside)) + self.shift) * self.factor))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Draws a homography; called with an image, it resamples it."""
+
+    draw: Callable[[], Matrix]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Vary one image (3, H, W)."""
+        return geometry.resample(image[None], [self.draw()])[0]
+
+
+@dataclass(frozen=True)
+class Light:
+    """Draws a curve, or none; called with an image, it changes its pixels."""
+
+    draw: Callable[[], Curve | None]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Vary one image (3, H, W)."""
+        curve = self.draw()
+        return image if curve is None else torch.from_numpy(curve.of(image.double().numpy())).to(image.dtype)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Geometry and light, one after the other."""
+
+    parts: tuple[Geometry | Light, ...]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Vary one image (3, H, W)."""
+        for vary in self.parts:
+            image = vary(image)
+        return image
+
+
+def flip(params: p.FlipParams) -> Geometry:
     """Mirror with probability p."""
-    transform: Transform = v2.RandomVerticalFlip(params.p) if params.vertical else v2.RandomHorizontalFlip(params.p)
-    return transform
+    return Geometry(lambda: geometry.mirror(1 if params.vertical else 0, params.p))
 
 
-def rotate(params: p.RotateParams) -> Transform:
+def dihedral(params: p.DihedralParams) -> Geometry:
+    """Take one of the eight symmetries of a square, with probability p."""
+    return Geometry(lambda: geometry.symmetry(params.p))
+
+
+def rotate(params: p.RotateParams) -> Geometry:
     """Turn by an angle drawn evenly from ±degrees, with probability p."""
-    return lambda image: resample(image, _rotation(params.degrees, params.p))
+    return Geometry(lambda: geometry.rotation(params.degrees, params.p))
 
 
-def zoom(params: p.ZoomParams) -> Transform:
+def zoom(params: p.ZoomParams) -> Geometry:
     """Enlarge by a factor drawn evenly from 1 to max, with probability p, around a point of the image."""
-    return lambda image: resample(image, _zoom(params.max, params.p))
+    return Geometry(lambda: geometry.enlargement(params.max, params.p))
 
 
-def warp(params: p.WarpParams) -> Transform:
+def warp(params: p.WarpParams) -> Geometry:
     """Move the corners apart on one side and together on the other, by up to ±max on each axis, with probability p."""
-    return lambda image: resample(image, _warp(params.max, params.p))
+    return Geometry(lambda: geometry.perspective(params.max, params.p))
 
 
-def lighting(params: p.LightingParams) -> Transform:
-    """Change brightness, then contrast, each with probability p."""
-    return lambda image: _lighting(image, params.max, params.p)
+def crop(params: p.CropParams) -> Geometry:
+    """Take a random part of the area and enlarge it to the whole, with probability p."""
+    return Geometry(lambda: geometry.part(params.min_scale, params.stretch, params.p))
 
 
-def crop(params: p.CropParams) -> Transform:
-    """Take a random part of the area and resize it to the image's own height and width, with probability p."""
+def lighting(params: p.LightingParams) -> Light:
+    """Change brightness and contrast, each with probability p."""
+    return Light(lambda: _curve(params.max, params.p))
+
+
+def standard(params: p.StandardParams) -> Several:
+    """Flip, rotate, zoom and warp, then change brightness and contrast."""
+
+    def draw() -> Matrix:
+        matrix = geometry.mirror(0, 0.5 if params.flip else 0.0)
+        matrix = matrix @ geometry.mirror(1, 0.5 if params.flip_vertical else 0.0)
+        matrix = matrix @ geometry.rotation(params.rotate, params.p_affine)
+        matrix = matrix @ geometry.enlargement(params.zoom, params.p_affine)
+        return matrix @ geometry.perspective(params.warp, params.p_affine)
+
+    return Several((Geometry(draw), Light(lambda: _curve(params.lighting, params.p_lighting))))
+
+
+def colour(params: p.ColourParams) -> Transform:
+    """Change saturation and hue, with probability p: torchvision's ColorJitter."""
+    return _sometimes(v2.ColorJitter(saturation=params.saturation, hue=params.hue), params.p)
+
+
+def grey(params: p.GreyParams) -> Transform:
+    """Take the colours away with probability p: torchvision's RandomGrayscale."""
+    made: Transform = v2.RandomGrayscale(params.p)
+    return made
+
+
+def blur(params: p.BlurParams) -> Transform:
+    """Blur with a Gaussian whose width is drawn evenly, with probability p: torchvision's GaussianBlur."""
+    width = 2 * max(1, round(3 * params.max)) + 1
+    return _sometimes(v2.GaussianBlur(min(width, _BINS), (min(0.1, params.max), params.max)), params.p)
+
+
+def random_erasing(params: p.RandomErasingParams) -> Transform:
+    """Cover a rectangle, with probability p: torchvision's RandomErasing, over images in 0..1."""
+    area, ratio = (params.min_area, params.max_area), (1 / params.stretch, params.stretch)
+    noise = params.fill is p.Fill.noise
+    drawing = v2.RandomErasing(params.p, area, ratio, value="random" if noise else _FILLS[params.fill])
 
     def apply(image: Tensor) -> Tensor:
-        if not _chance(params.p):
+        if not geometry.chance(params.p):
             return image
-        ratio = (1 / params.stretch, params.stretch)
-        size = tuple(image.shape[-2:])
-        taken: Tensor = v2.RandomResizedCrop(size, (params.min_scale, 1.0), ratio, antialias=True)(image)
-        return taken
+        drawn = drawing.make_params([image])
+        if drawn["v"] is None:  # no rectangle of this size and shape was found to fit
+            return image
+        top, left, height, width = (drawn[name] for name in ("i", "j", "h", "w"))
+        erased = image.clone()
+        erased[:, top : top + height, left : left + width] = drawn["v"] * _SPREAD + 0.5 if noise else drawn["v"]
+        return erased.clamp_(0, 1)
 
     return apply
 
 
-def standard(params: p.StandardParams) -> Transform:
-    """Flip, rotate, zoom and warp in one resampling, then change brightness and contrast."""
-
-    def apply(image: Tensor) -> Tensor:
-        matrix = _mirror(0, 0.5 if params.flip else 0.0) @ _mirror(1, 0.5 if params.flip_vertical else 0.0)
-        matrix = matrix @ _rotation(params.rotate, params.p_affine) @ _zoom(params.zoom, params.p_affine)
-        matrix = matrix @ _warp(params.warp, params.p_affine)
-        return _lighting(resample(image, matrix), params.lighting, params.p_lighting)
-
-    return apply
+def trivial_augment(params: p.TrivialAugmentParams) -> Transform:
+    """Take one of fourteen changes, of any strength: torchvision's TrivialAugmentWide."""
+    made: Transform = v2.TrivialAugmentWide(params.bins, InterpolationMode.BILINEAR)
+    return made
 
 
-def resample(image: Tensor, matrix: Tensor) -> Tensor:
-    """Resample an image (C, H, W) through a homography (3, 3), bilinearly; what lies outside is reflected."""
-    if torch.equal(matrix, _identity()):
-        return image
-    height, width = image.shape[-2:]
-    points = torch.stack([*_centres(height, width), torch.ones(height, width)], -1) @ matrix.T
-    # homographies of angles are square to the eye only where a unit is as many pixels on both axes: images are squares
-    grid = points[..., :2] / points[..., 2:]
-    return grid_sample(image[None], grid[None], padding_mode="reflection", align_corners=False)[0]
+def rand_augment(params: p.RandAugmentParams) -> Transform:
+    """Take several of fourteen changes, one after the other, of a strength: torchvision's RandAugment."""
+    made: Transform = v2.RandAugment(params.changes, params.strength, _BINS, InterpolationMode.BILINEAR)
+    return made
 
 
-def _centres(height: int, width: int) -> tuple[Tensor, Tensor]:
-    rows = (torch.arange(height) * 2 + 1) / height - 1
-    columns = (torch.arange(width) * 2 + 1) / width - 1
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return x, y
+_FILLS = {p.Fill.grey: 0.5, p.Fill.black: 0.0}
+_SPREAD = 0.25
+"""Standard deviation of the noise, about that of photographs."""
 
 
-def _identity() -> Tensor:
-    return torch.eye(3)
+def _sometimes(transform: Transform, probability: float) -> Transform:
+    return lambda image: transform(image) if geometry.chance(probability) else image
 
 
-def _chance(p: float) -> bool:
-    return bool(torch.rand(()) < p)
-
-
-def _uniform(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))
-
-
-def _mirror(axis: int, p: float) -> Tensor:
-    matrix = _identity()
-    if _chance(p):
-        matrix[axis, axis] = -1
-    return matrix
-
-
-def _rotation(degrees: float, p: float) -> Tensor:
-    if not _chance(p):
-        return _identity()
-    angle = radians(_uniform(-degrees, degrees))
-    return torch.tensor([[cos(angle), -sin(angle), 0], [sin(angle), cos(angle), 0], [0, 0, 1]])
-
-
-def _zoom(largest: float, p: float) -> Tensor:
-    if not _chance(p):
-        return _identity()
-    scale = 1 / _uniform(1, largest)
-    x, y = (_uniform(-1, 1) * (1 - scale) for _ in range(2))
-    return torch.tensor([[scale, 0, x], [0, scale, y], [0, 0, 1]])
-
-
-def _warp(largest: float, p: float) -> Tensor:
-    if not _chance(p):
-        return _identity()
-    x, y = _uniform(-largest, largest), _uniform(-largest, largest)
-    corners = [(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)]
-    targets = [(-1 - y, -1 - x), (-1 + y, 1 + x), (1 + y, -1 + x), (1 - y, 1 - x)]
-    return homography(corners, targets)
-
-
-def homography(sources: list[tuple[float, float]], targets: list[tuple[float, float]]) -> Tensor:
-    """Solve for the homography (3, 3) that maps four points to four others."""
-    rows, values = [], []
-    for (x, y), (u, v) in zip(sources, targets, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    solution = torch.linalg.solve(torch.tensor(rows, dtype=torch.float64), torch.tensor(values, dtype=torch.float64))
-    return torch.cat([solution, torch.ones(1, dtype=torch.float64)]).reshape(3, 3).float()
-
-
-def _lighting(image: Tensor, largest: float, p: float) -> Tensor:
-    """fastai's: logits shifted by the logit of 0.5·(1 ± largest), then multiplied by up to 1/(1 - largest)."""
+def _curve(largest: float, probability: float) -> Curve | None:
+    """fastai's: a shift by up to the logit of 0.5·(1 ± largest), and a factor from 1 - largest to its inverse."""
     if largest == 0:
-        return image
-    if _chance(p):
-        shift = _uniform(0.5 * (1 - largest), 0.5 * (1 + largest))
-        image = torch.sigmoid(_logit(image) + log(shift / (1 - shift)))
-    if _chance(p):
-        factor = exp(_uniform(log(1 - largest), -log(1 - largest)))
-        image = torch.sigmoid(_logit(image) * factor)
-    return image
-
-
-def _logit(image: Tensor) -> Tensor:
-    return torch.logit(image, eps=1e-3)
+        return None
+    shift, factor = 0.0, 1.0
+    if geometry.chance(probability):
+        change = geometry.uniform(0.5 * (1 - largest), 0.5 * (1 + largest))
+        shift = log(change / (1 - change))
+    if geometry.chance(probability):
+        factor = exp(geometry.uniform(log(1 - largest), -log(1 - largest)))
+    return None if shift == 0 and factor == 1 else Curve(shift, factor)

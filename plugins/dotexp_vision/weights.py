@@ -2,57 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import torch
-from dotexp import ComponentError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from dotexp.pretrained import Tensors, fill, first_line, read_tensors, unusable
+from torch import nn
+from torchvision import models
+from torchvision.models.vision_transformer import interpolate_embeddings
 
-CLASSIFIER = ("fc.", "classifier.")
-SHOWN = 3
-"""Tensors that a message names before it counts the rest."""
+from dotexp_vision.torchvision_table import Network
 
-Tensors = Mapping[str, Tensor]
+Scale = tuple[tuple[float, ...] | None, tuple[float, ...] | None]
+"""Mean and deviation of each channel of the images that weights were trained on."""
+
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..+)$")
+
+_POSITIONS = "encoder.pos_embedding"
 
 
-def load_weights(module: nn.Module, weights: StrEnum | Path, published: Any, rename: Callable[[str], str]) -> None:
-    """Fill a body with weights: `published` is torchvision's enum of them, `rename` maps its names to the body's.
+def load_weights(
+    model: nn.Module, body: nn.Module, weights: StrEnum | Path, network: Network, kept: Sequence[str]
+) -> Scale:
+    """Fill a body, made of the parts `kept` of a model, with weights; return the scale of the images they are for.
 
-    Classifier tensors (`fc.*`, `classifier.*`) are left out, and so is the count of batches in batch norm where a
-    file lacks it. Raises ComponentError (E405) where the weights are missing, cannot be read, or are not this body's.
+    Of a file, that is the scale of torchvision's default weights. Tensors of the parts cut off are left out; those of
+    a vision transformer for images of another size are adapted. Raises ComponentError (E405) where the weights are
+    missing, cannot be read, or are not this body's.
     """
+    published = models.get_model_weights(network.name)
     if isinstance(weights, Path):
+        entry = published.DEFAULT
         found, source = read_tensors(weights), str(weights)
     else:
-        entry = getattr(published, _published_name(weights))
+        entry = published.DEFAULT if weights.value == "imagenet" else published[weights.value.upper()]
         found, source = _download(entry), str(entry)
-    kept = {rename(name): tensor for name, tensor in found.items() if not name.startswith(CLASSIFIER)}
-    _refuse_strangers(module.state_dict(), kept, source)
-    module.load_state_dict(kept, strict=False)
+    fill(_shell(model), _adapted(found, model), source, body, _cut_off(network, kept, model))
+    return _scale(network, entry)
 
 
-def read_tensors(path: Path) -> Tensors:
-    """Read the tensors of a .safetensors file, or of a .pth or .pt one without running code that it may hold."""
-    if not path.is_file():
-        raise _unusable(f"no such weights file: {path}")
+def _cut_off(network: Network, kept: Sequence[str], model: nn.Module) -> list[str]:
+    """Paths of what was cut off: the parts, and children that are no parts, such as auxiliary classifiers."""
+    parts = [part for part in network.parts if part not in kept]
+    heads = {part.split(".")[0] for part in network.parts}
+    return parts + [name for name, _ in model.named_children() if name not in heads]
+
+
+def _shell(model: nn.Module) -> nn.Module:
+    """A model's children and own parameters without the model: MNASNet refuses files that do not say their version."""
+    shell = nn.Module()
+    for name, child in model.named_children():
+        shell.add_module(name, child)
+    for name, parameter in model.named_parameters(recurse=False):
+        shell.register_parameter(name, parameter)
+    return shell
+
+
+def _adapted(tensors: Tensors, model: nn.Module) -> Tensors:
+    renamed = OrderedDict((_OLD_DENSENET.sub(r"\1\2", name), tensor) for name, tensor in tensors.items())
+    if not isinstance(model, models.VisionTransformer) or _POSITIONS not in renamed:
+        return renamed
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes the readers raise whatever it leads them to
-        raise _unusable(f"{path} cannot be read as weights: {_first_line(error)}") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
-        raise _unusable(f"{path} holds no state dict: a mapping of names to tensors is wanted")
-    return loaded
+        adapted: Tensors = interpolate_embeddings(model.image_size, model.patch_size, renamed)
+    except ValueError:  # positions that are no square grid: they will be told of as of another shape
+        return renamed
+    return adapted
 
 
-def _published_name(weights: StrEnum) -> str:
-    versions = {"imagenet": "DEFAULT", "imagenet_v1": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}
-    return versions[weights.value]
+def _scale(network: Network, entry: Any) -> Scale:
+    if network.name in ("googlenet", "inception_v3"):
+        # Google's weights: given ImageNet's scale, torchvision turns it into this one inside the model
+        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    preset = entry.transforms()
+    return tuple(preset.mean), tuple(preset.std)
 
 
 def _download(entry: Any) -> Tensors:
@@ -62,34 +88,8 @@ def _download(entry: Any) -> Tensors:
         found: Tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except Exception as error:  # no network, a wrong hash, a damaged file, a full disk: one way forward for all
         state = "cannot be read" if path.exists() else "are not on this machine and cannot be downloaded"
-        raise _unusable(
-            f"the weights {entry} {state}: {_first_line(error)}",
+        raise unusable(
+            f"the weights {entry} {state}: {first_line(error)}",
             f'put {name}, whole, into {path.parent}, or give it as weights = "…/{name}"',
         ) from error
     return found
-
-
-def _refuse_strangers(own: Tensors, given: Tensors, source: str) -> None:
-    missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
-    extra = [name for name in given if name not in own]
-    differing = [name for name in own if name in given and own[name].shape != given[name].shape]
-    faults = [
-        f"{verb} {_some(names)}"
-        for verb, names in (("it lacks", missing), ("it adds", extra), ("shapes differ in", differing))
-        if names
-    ]
-    if faults:
-        raise _unusable(f"{source} does not fit this body: {'; '.join(faults)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} tensor{'s' if len(names) > 1 else ''} ({', '.join(names[:SHOWN])}{rest})"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _unusable(message: str, help: str = "") -> ComponentError:
-    return ComponentError(message, field="weights", help=help, code="E405")

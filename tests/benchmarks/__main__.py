@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import loop, startup
+from tests.benchmarks import images, loop, startup
 
 
 def main() -> None:
     """Measure and print."""
     startup.measure()
     loop.measure()
+    loop.measure_callbacks()
+    images.measure()
 
 
 if __name__ == "__main__":

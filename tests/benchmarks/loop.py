@@ -8,14 +8,17 @@ from statistics import median
 from time import perf_counter
 
 import torch
-from dotexp import api
+from dotexp import Use, api
+from dotexp.callbacks import Training
 from dotexp.checking import load
+from dotexp.engine.callbacks import StageCallbacks
 from dotexp.engine.datasets import DataStore
 from dotexp.engine.devices import autocast, seeder
 from dotexp.engine.loop import Machinery, StageLoop
 from dotexp.engine.network import build_network
 from dotexp.plans import Plan
 from dotexp.spec import Precision
+from dotexp_callbacks import dotexp_components
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,14 +54,18 @@ def planned() -> Plan:
     return api.plan(load(REPOSITORY / "specs" / "movielens.exp", sets))
 
 
-def dotexp_loop(plan: Plan) -> StageLoop:
-    """The engine's loop over the plan's stage."""
+def dotexp_loop(plan: Plan, *names: str) -> StageLoop:
+    """The engine's loop over the plan's stage, with these callbacks."""
     device = torch.device("cpu")
     stage = plan.stages[0]
     network = build_network(plan.experiment.model, plan.facts, 42)
     part = DataStore().get(stage.data, 42).part("train")
     machinery = Machinery(device, autocast(device, Precision.f32), seeder(device))
-    return StageLoop(stage, network, stage.loss.build(), part, 42, machinery)
+    offered = [each for each in dotexp_components() if each.name in names]
+    callbacks = StageCallbacks([Use(component=each, params=each.params()) for each in offered])
+    loop = StageLoop(stage, network, stage.loss.build(plan.facts), part, 42, machinery, callbacks)
+    callbacks.stage_started(Training(stage, plan.facts, network, loop.optimizer, loop.trained, {}))
+    return loop
 
 
 def plain_epoch(model: Plain, optimizer: torch.optim.Optimizer, users: Tensor, items: Tensor, ratings: Tensor) -> float:
@@ -72,6 +79,25 @@ def plain_epoch(model: Plain, optimizer: torch.optim.Optimizer, users: Tensor, i
     return perf_counter() - start
 
 
+def seconds(loop: StageLoop, epoch: int) -> float:
+    """Train an epoch."""
+    start = perf_counter()
+    loop.epoch(epoch, lambda step: None)
+    return perf_counter() - start
+
+
+def measure_callbacks() -> None:
+    """Print what the callbacks that work at every step cost, as a ratio to an epoch without any."""
+    torch.set_num_threads(1)
+    plan = planned()
+    loops = {name: dotexp_loop(plan, name) for name in ("none", "clip", "ema", "early_stopping")}
+    times = [{name: seconds(loop, epoch) for name, loop in loops.items()} for epoch in range(ROUNDS)]
+    print(f"the same epoch of {ROWS:,} ratings with a callback, to one without:")
+    for name in loops:
+        if name != "none":
+            print(f"  {name:15s} {median(each[name] / each['none'] for each in times):4.2f}")
+
+
 def measure() -> None:
     """Print the seconds of an epoch of each, in turn, and their ratio."""
     torch.set_num_threads(1)
@@ -82,9 +108,7 @@ def measure() -> None:
     loop = dotexp_loop(plan)
     pairs = []
     for epoch in range(ROUNDS):
-        start = perf_counter()
-        loop.epoch(epoch, lambda step: None)
-        pairs.append((perf_counter() - start, plain_epoch(model, optimizer, users, items, ratings)))
+        pairs.append((seconds(loop, epoch), plain_epoch(model, optimizer, users, items, ratings)))
     print(f"an epoch of {ROWS:,} ratings in batches of {BATCH}, one thread (to stay within 1.3):")
     for own, plain in pairs:
         print(f"  {own:6.2f} s, plain loop {plain:6.2f} s: {own / plain:4.2f}")

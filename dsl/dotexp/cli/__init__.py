@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("dotexp.cli.resume", "Go on with an interrupted run."),
     "evaluate": ("dotexp.cli.evaluate", "Compute a run's loss and metrics over its data."),
     "predict": ("dotexp.cli.predict", "Predict for new inputs with a run."),
+    "report": ("dotexp.cli.report", "Write a run's report: one page with plots, in HTML."),
+    "lr-find": ("dotexp.cli.lr_find", "Find a stage's learning rate by a sweep."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),

@@ -33,8 +33,9 @@ class Display:
     def run_started(self, plan: Plan, run: RunFolder) -> None:
         """Say what starts."""
         facts = plan.facts
-        counts = f"{facts.train:,} train, {facts.valid:,} valid, {plan.parameters:,} parameters"
-        self._console.print(f"{run.name}: {counts}", markup=False)
+        read = [f"{count:,} {name}" for name, count in facts.summary.items()]
+        counts = [f"{facts.train:,} train", f"{facts.valid:,} valid", *read, f"{plan.parameters:,} parameters"]
+        self._console.print(f"{run.name}: {', '.join(counts)}", markup=False)
         self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.experiment.metrics), "seconds")
 
     def stage_started(self, name: str, steps: int) -> None:
@@ -59,6 +60,8 @@ class Display:
         numbers = (row.train_loss, row.valid_loss, *_values(row.metrics))
         cells = (str(row.epoch), *(said(number) for number in numbers), f"{row.seconds:.1f}")
         self._console.print(_line(cells), markup=False)
+        if row.stopped is not None:
+            self._console.print(f"  stopped by {row.stopped}", markup=False)
 
     def warned(self, message: str) -> None:
         """Print a warning above the bar."""

@@ -21,6 +21,9 @@ set_option = click.option(
     "--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Replace a value: epochs=4, optimizer.wd=0.1, stage.head.fit.epochs=8. May be given again.",
 )  # fmt: skip
+report_option = click.option(
+    "--report/--no-report", default=True, show_default=True, help="Write report.html when the run is finished."
+)
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute, whatever the spec says."
 )
@@ -46,6 +49,13 @@ def print_json(value: Any) -> None:
     from dotexp.runs import finite
 
     click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as JSON on a line of its own; numbers that JSON does not have become null."""
+    from dotexp.runs import finite
+
+    click.echo(json.dumps(finite(value), allow_nan=False, ensure_ascii=False))
 
 
 def columns(

@@ -17,11 +17,14 @@ from dotexp.cli.output import json_option, print_diagnostics, print_json, runs_o
 @json_option
 def command(spec: str, overrides: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show what a run will do: groups, what is frozen, learning rates and steps. Reads the data, trains nothing."""
-    made = plan(spec, overrides, root, notify=lambda warnings: print_diagnostics(warnings, err=True))
+    from dotexp.engine.datasets import DataStore
+
+    store = DataStore()  # what the plan has read, the estimates need not read again
+    made = plan(spec, overrides, root, notify=lambda warnings: print_diagnostics(warnings, err=True), store=store)
     if as_json:
         print_json(made.as_json())
         return
     from dotexp.cli.plan_view import show_plan
     from dotexp.engine.estimate import estimate
 
-    show_plan(made, [estimate(made, stage) for stage in made.stages])
+    show_plan(made, [estimate(made, stage, store) for stage in made.stages])

@@ -30,9 +30,10 @@ def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
 
 
 def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: Estimate) -> None:
-    steps = (
-        f"{stage.epochs} epochs of {stage.steps_per_epoch} steps, {stage.steps} in all, batches of {stage.batch_size}"
-    )
+    batches = f"batches of {stage.batch_size}"
+    if stage.batches_per_step > 1:
+        batches += f", {stage.batches_per_step} to a step"
+    steps = f"{stage.epochs} epochs of {stage.steps_per_epoch} steps, {stage.steps} in all, {batches}"
     console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(resolved.freeze)}; {steps}")
     console.print(
         f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {resolved.fit.name}", markup=False
@@ -49,6 +50,8 @@ def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: E
         console.print(
             f"  rewrite {rewrite.name}: {'applies' if rewrite.applies else 'no'}, {rewrite.reason}", markup=False
         )
+    for hint in stage.hints:
+        console.print(f"  hint: {hint}", markup=False)
     console.print(f"  estimate: {estimate.said()}", markup=False)
 
 
@@ -98,6 +101,7 @@ def _data(plan: Plan) -> str:
         said.append(f"{facts.users:,} users, {facts.items:,} items")
     if facts.range is not None:
         said.append(f"targets {facts.range[0]:g}..{facts.range[1]:g}")
+    said += [f"{count:,} {name}" for name, count in facts.summary.items()]
     return "; ".join(said)
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dotexp.api import Prediction, predict
-from dotexp.cli.output import device_option, json_option, print_json, runs_option
+from dotexp.api import Prediction, iter_predictions, predict
+from dotexp.cli.output import (
+    device_option,
+    json_option,
+    print_json,
+    print_json_line,
+    print_table,
+    runs_option,
+    set_option,
+)
+from dotexp.recommending import recommend, similar_items
 from dotexp.spec import Device
 
 _SHOWN = 5
@@ -15,22 +26,100 @@ _SHOWN = 5
 
 @click.command("predict")
 @click.argument("run")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
+@click.argument("inputs", nargs=-1, metavar="[INPUT…]")
+@click.option("--user", metavar="USER", help="What this user may like, best first, in place of INPUT.")
+@click.option("--similar", "item", metavar="ITEM", help="What is like this item, by id or title, in place of INPUT.")
+@click.option(
+    "--top", type=click.IntRange(1, 100_000), metavar="N", help="How many, with --user and --similar.  [default: 10]"
+)
+@click.option("--seen", is_flag=True, help="With --user: what the user has rated, too; the data is not opened then.")
+@click.option(
+    "--tta", type=click.IntRange(1, 100), metavar="N",
+    help="Average with N passes over images varied as in training (test-time augmentation).",
+)
+@set_option
 @device_option
 @runs_option
 @json_option
-def command(run: str, inputs: tuple[str, ...], device: str | None, root: Path, as_json: bool) -> None:
-    """Predict for image files or folders, or for USER:ITEM pairs.
+@click.option("--json-lines", "as_lines", is_flag=True, help="Print a JSON value a line, as they come: for millions.")
+def command(
+    run: str,
+    inputs: tuple[str, ...],
+    user: str | None,
+    item: str | None,
+    top: int | None,
+    seen: bool,
+    tta: int | None,
+    overrides: tuple[str, ...],
+    device: str | None,
+    root: Path,
+    as_json: bool,
+    as_lines: bool,
+) -> None:
+    """Predict for image files or folders, for USER:ITEM pairs or files of them, or say what a user may like.
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
-    did not have is given the mean of those it had, and marked.
-    """
-    predictions = predict(run, inputs, root, Device(device) if device else None)
-    if as_json:
+    did not have is given what the model has for such, and marked. --user leaves out what the user has rated in the
+    run's data; where it has moved: --set data.path=NEW.
+    """  # fmt: skip
+    _require_one_question(inputs, user, item, top, seen, overrides, tta)
+    chosen = Device(device) if device else None
+    if user is not None:
+        rows = recommend(run, user, top or 10, seen, overrides, root, chosen)
+        print_rows(rows, "recommendations", {"user": user}, as_json, as_lines)
+    elif item is not None:
+        print_rows(similar_items(run, item, top or 10, root, chosen), "similar", {"item": item}, as_json, as_lines)
+    elif as_json and not as_lines:
+        predictions = predict(run, inputs, root, chosen, tta or 0)
         print_json({"format_version": 1, "predictions": [each.as_json() for each in predictions]})
-        return
-    for prediction in predictions:
-        click.echo(_line(prediction))
+    else:
+        for prediction in iter_predictions(run, inputs, root, chosen, tta or 0):
+            if as_lines:
+                print_json_line(prediction.as_json())
+            else:
+                click.echo(_line(prediction))
+
+
+def _require_one_question(
+    inputs: Sequence[str],
+    user: str | None,
+    item: str | None,
+    top: int | None,
+    seen: bool,
+    overrides: Sequence[str],
+    tta: int | None,
+) -> None:
+    asked = bool(inputs) + (user is not None) + (item is not None)
+    if asked == 0:
+        raise click.UsageError("there is nothing to predict: give INPUT, --user or --similar")
+    if asked > 1:
+        raise click.UsageError("INPUT, --user and --similar are three questions: ask one at a time")
+    if top is not None and inputs:
+        raise click.UsageError("--top says how many with --user and --similar, not with INPUT")
+    if (seen or overrides) and user is None:
+        raise click.UsageError("--seen and --set go with --user")
+    if tta and not inputs:
+        raise click.UsageError("--tta goes with INPUT")
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], name: str, asked: Mapping[str, str], as_json: bool, as_lines: bool
+) -> None:
+    """Print the answer to a question: a table, or JSON with the rows under `name`."""
+    if as_lines:
+        for row in rows:
+            print_json_line(row)
+    elif as_json:
+        print_json({"format_version": 1, **asked, name: rows})
+    elif rows:
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        print_table([[_cell(row.get(key, "")) for key in header] for row in rows], header)
+    else:
+        click.echo("nothing is left to name")
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _line(prediction: Prediction) -> str:
@@ -41,7 +130,8 @@ def _line(prediction: Prediction) -> str:
         value = prediction.value if isinstance(prediction.value, str) else ", ".join(map(str, _many(prediction)))
         return f"{name}: {value} ({listed})"
     said = ", ".join(f"{number:.4f}" for number in _many(prediction))
-    unknown = f" (unknown {' and '.join(prediction.unknown)}: the mean of the known)" if prediction.unknown else ""
+    taken = f": {prediction.stand_in}" if prediction.stand_in else ""
+    unknown = f" (unknown {' and '.join(prediction.unknown)}{taken})" if prediction.unknown else ""
     return f"{name}: {said}{unknown}"
 
 

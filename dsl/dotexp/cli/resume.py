@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import device_option, json_option, print_json, runs_option
+from dotexp.cli.output import device_option, json_option, print_json, report_option, runs_option
 from dotexp.cli.run import close, row
 from dotexp.runs import Status, newest_unfinished, open_run
 from dotexp.spec import Device
@@ -15,10 +15,11 @@ from dotexp.spec import Device
 @click.command("resume")
 @click.argument("run")
 @click.option("--allow-changes", is_flag=True, help="Go on though something has changed; the result says so.")
+@report_option
 @device_option
 @runs_option
 @json_option
-def command(run: str, allow_changes: bool, device: str | None, root: Path, as_json: bool) -> None:
+def command(run: str, allow_changes: bool, report: bool, device: str | None, root: Path, as_json: bool) -> None:
     """Go on with an interrupted run, from its last checkpoint.
 
     RUN is a run's name, its folder, or an experiment's name for its newest run. On the CPU the finished run is
@@ -33,8 +34,12 @@ def command(run: str, allow_changes: bool, device: str | None, root: Path, as_js
         click.echo(f"{folder.name} is finished: nothing is left to do", err=True)
     else:
         chosen = Device(device) if device else None
-        resume(folder, root, chosen, allow_changes, Display(), lambda note: click.echo(f"note: {note}", err=True))
+        resume(folder, root, chosen, allow_changes, Display(), _note, report)
     if as_json:
         print_json({"format_version": 1, "runs": [row(folder)]})
     else:
         close(folder, root)
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)

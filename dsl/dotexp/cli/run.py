@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from dotexp.api import run
 from dotexp.checking import check
-from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, said, set_option
+from dotexp.cli.output import (
+    device_option,
+    json_option,
+    print_diagnostics,
+    print_json,
+    report_option,
+    runs_option,
+    said,
+    set_option,
+)
 from dotexp.diagnostics import SpecError
 from dotexp.locks import holder
 from dotexp.plugins import load_registry
@@ -21,6 +31,7 @@ from dotexp.spec import Device
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
 @set_option
 @click.option("--seed", type=click.IntRange(0), help="Seed of everything random, whatever the spec says.")
+@report_option
 @device_option
 @runs_option
 @json_option
@@ -28,6 +39,7 @@ def command(
     specs: tuple[str, ...],
     overrides: tuple[str, ...],
     seed: int | None,
+    report: bool,
     device: str | None,
     root: Path,
     as_json: bool,
@@ -49,6 +61,7 @@ def command(
             device=Device(device) if device else None,
             listener=Display(),
             notify=lambda warnings: print_diagnostics(warnings, err=True),
+            report=report,
         )
         folders.append(folder)
         if not as_json:
@@ -74,7 +87,7 @@ def _offer_to_resume(experiment: str, root: Path) -> None:
 def row(folder: RunFolder) -> dict[str, object]:
     """A run as `--json` tells of it."""
     result = folder.read_result()
-    stages = [vars(stage) for stage in result.stages] if result else []
+    stages = [asdict(stage) for stage in result.stages] if result else []
     return {"run": folder.name, "path": str(folder.path), "status": str(folder.status), "stages": stages}
 
 
@@ -88,5 +101,7 @@ def close(folder: RunFolder, root: Path) -> None:
     click.echo(f"{folder.name}: valid loss {said(last.valid_loss)}{numbers} ({result.seconds:.0f} s)")
     option = "" if root == Path("runs") else f" --runs {root}"
     click.echo(f"  in {folder.path}")
+    if folder.report.exists():
+        click.echo(f"  report: {folder.report}")
     click.echo(f"  next: spec-runner evaluate {folder.name}{option}")
     click.echo(f"        spec-runner predict {folder.name} INPUT…{option}")

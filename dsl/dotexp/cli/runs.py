@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
 from dotexp.diagnostics import UsageError
+from dotexp.proofs import Freezing
 from dotexp.runs import RunFolder, StageResult, list_runs, open_run
+
+_SHOWN = 5
 
 
 @click.group("runs")
@@ -38,13 +42,13 @@ def ls(root: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def show(run: str, root: Path, as_json: bool) -> None:
-    """Show a run: how it ended, and every epoch."""
+    """Show a run: how it ended, every epoch, and what each stage left as it was and moved."""
     folder = open_run(run, root)
-    epochs = folder.read_epochs()
+    epochs, result = folder.read_epochs(), folder.read_result()
     if as_json:
-        print_json({"format_version": 1, **_row(folder), "epochs": [vars(epoch) for epoch in epochs]})
+        stages = [asdict(stage) for stage in result.stages] if result else []
+        print_json({"format_version": 1, **_row(folder), "epochs": [vars(each) for each in epochs], "stages": stages})
         return
-    result = folder.read_result()
     click.echo(f"{folder.name}: {folder.status}, in {folder.path}")
     if result is not None:
         click.echo(f"  {result.parameters:,} parameters on {result.device}, {result.seconds:.0f} s")
@@ -58,6 +62,9 @@ def show(run: str, root: Path, as_json: bool) -> None:
         for e in epochs
     ]  # fmt: skip
     print_table(rows, header)
+    for stage in result.stages if result else ():
+        if stage.freezing is not None:
+            click.echo(f"stage {stage.name}: {_proof(stage.freezing)}")
 
 
 @command.command("compare")
@@ -112,6 +119,22 @@ def _row(folder: RunFolder) -> dict[str, Any]:
         "valid_loss": last.valid_loss if last else None,
         "metrics": dict(last.metrics) if last else {},
     }
+
+
+def _proof(found: Freezing) -> str:
+    if found.changed:
+        frozen = f"{len(found.changed)} of {found.frozen_tensors} frozen tensors CHANGED: {_some(found.changed)}"
+    elif found.before is not None:
+        frozen = f"{found.frozen_tensors} frozen tensors as they were (sha256 {found.before[:12]})"
+    else:
+        frozen = "nothing frozen"
+    moved = found.trained_tensors - len(found.still)
+    still = f"; still: {_some(found.still)}" if found.still else ""
+    return f"{frozen}; {moved} of {found.trained_tensors} trained tensors moved{still}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

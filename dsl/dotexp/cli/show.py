@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dotexp.cli.output import json_option, print_json, print_table
-from dotexp.components import KINDS, Component
+from dotexp.components import KINDS, Component, Facts
 from dotexp.diagnostics import CODES, UsageError, closest
 from dotexp.plugins import Registry, load_registry
 from dotexp.resolve.annotations import expected_for
@@ -69,16 +69,32 @@ def _show(component: Component, registry: Registry) -> None:
     provider = registry.provider(component)
     click.echo(f"{component.kind} {component.name}: {component.doc}")
     click.echo(f"  from plugin {provider.name} ({provider.distribution} {provider.version})")
-    facts = component.facts if not callable(component.facts) else None
+    facts = _facts(component)
     if facts is not None and facts.layers:
         click.echo(f"  layers: {', '.join(facts.layers)}")
         click.echo("  groups: " + ", ".join(f"{g.name} [{', '.join(g.layers)}]" for g in facts.groups))
     if facts is not None and facts.tasks:
         click.echo(f"  for: {', '.join(facts.tasks)}")
+    if facts is not None and (facts.smallest or facts.largest):
+        click.echo(f"  images: {_sides(facts)}")
     rows = [_cells(name, field) for name, field in component.params.model_fields.items()]
     if rows:
         print_table(rows, ("  parameter", "type", "bounds", "default", "what it is"))
     click.echo()
+
+
+def _facts(component: Component) -> Facts | None:
+    """Facts, of the default parameters where they hang on those; None where there are no defaults."""
+    if any(field.is_required() for field in component.params.model_fields.values()):
+        return component.facts if isinstance(component.facts, Facts) else None
+    return component.facts_for(component.params())
+
+
+def _sides(facts: Facts) -> str:
+    if facts.smallest == facts.largest:
+        return f"{facts.smallest} × {facts.smallest} pixels"
+    ends = (("from", facts.smallest), ("up to", facts.largest))
+    return " ".join(f"{word} {side} × {side}" for word, side in ends if side) + " pixels"
 
 
 def _cells(name: str, field: FieldInfo) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dotexp.components import DataContext, Use
 from dotexp.parts import Data
 
@@ -11,12 +13,13 @@ class DataStore:
 
     def __init__(self) -> None:
         self._opened: list[tuple[Use, int, Data]] = []
+        self._shared: dict[str, Any] = {}
 
     def get(self, use: Use, seed: int) -> Data:
         """Data of this component with these parameters, split by this seed unless it has its own."""
         for known, known_seed, data in self._opened:
             if known == use and known_seed == seed:
                 return data
-        opened: Data = use.build(DataContext(seed))
+        opened: Data = use.build(DataContext(seed, self._shared))
         self._opened.append((use, seed, opened))
         return opened

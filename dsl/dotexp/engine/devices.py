@@ -45,10 +45,11 @@ def machine(runtime: Runtime, override: Device | None = None) -> Iterator[torch.
 
 
 def autocast(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[object]]:
-    """Return what to enter around a forward pass: nothing for f32, autocast for bf16."""
+    """Return what to enter around a forward pass: nothing for f32, autocast for bf16 and f16."""
     if precision is Precision.f32:
         return nullcontext
-    return lambda: torch.autocast(device.type, torch.bfloat16)
+    kind = torch.bfloat16 if precision is Precision.bf16 else torch.float16
+    return lambda: torch.autocast(device.type, kind)
 
 
 def seeder(device: torch.device) -> Callable[[int], None]:

@@ -10,7 +10,8 @@ import torch
 from dotexp.engine.datasets import DataStore
 from dotexp.engine.devices import choose_device
 from dotexp.engine.freezing import freeze, training_mode
-from dotexp.engine.network import Network, build_network, without_weights
+from dotexp.engine.groups import sparse_tables
+from dotexp.engine.network import Network, build_network, prepare_network, without_weights
 from dotexp.parts import Batch, Part
 from dotexp.plans import Plan, StagePlan
 
@@ -40,11 +41,15 @@ def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None, whole
     Validation is not timed. Opens no pretrained weights.
     """
     device = choose_device(plan.experiment.runtime.device)
-    network = build_network(without_weights(plan.experiment.model), plan.facts, plan.experiment.seed).to(device)
+    store, seed = store or DataStore(), plan.experiment.seed
+    network = build_network(without_weights(plan.experiment.model), plan.facts, seed)
+    prepare_network(network, store.get(plan.experiment.data, seed).part("train"))
+    network = network.to(device)
     freeze(network, stage.frozen, stage.kept)
+    sparse_tables(network, stage.optimizer.facts.rows)
     training_mode(network, stage.frozen, stage.kept)
-    part = (store or DataStore()).get(stage.data, plan.experiment.seed).part("train")
-    loss = stage.loss.build().to(device)
+    part = store.get(stage.data, seed).part("train")
+    loss = stage.loss.build(plan.facts).to(device)
     size = min(_PROBED, stage.batch_size)
     seconds, batch = _timed(network, loss, part, size, device)
     if whole and seconds * stage.batch_size / size < _QUICK:
@@ -54,7 +59,8 @@ def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None, whole
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     states = sum(p.numel() * p.element_size() for p in trained) * (1 + _STATES)
     times = stage.batch_size / size
-    return Estimate(int(weights + states + _kept(network, loss, batch) * times), seconds * times * stage.steps)
+    batches = stage.steps * stage.batches_per_step
+    return Estimate(int(weights + states + _kept(network, loss, batch) * times), seconds * times * batches)
 
 
 def _timed(network: Network, loss: torch.nn.Module, part: Part, size: int, device: torch.device) -> tuple[float, Batch]:

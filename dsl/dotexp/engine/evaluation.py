@@ -11,18 +11,19 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dotexp.components import DataContext, DataFacts, Use
+from dotexp.components import DataFacts, Use
 from dotexp.diagnostics import UsageError
+from dotexp.engine.datasets import DataStore
 from dotexp.engine.devices import autocast, machine
 from dotexp.engine.network import restore_network
-from dotexp.parts import Data, Part
+from dotexp.parts import Data, OverPart, Part
 from dotexp.plans import Plan
 from dotexp.runs import RunFolder
 from dotexp.spec import Device
 
 
 class Metric(Protocol):
-    """What a metric's builder returns: a torchmetrics metric, of which this is used."""
+    """What a metric's builder returns: a torchmetrics metric, of which this is used, or an OverPart."""
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Take in a batch of activated outputs and targets."""
@@ -52,12 +53,17 @@ class Evaluation:
 def build_metrics(uses: Sequence[Use], facts: DataFacts, device: torch.device) -> dict[str, Metric]:
     """Build metrics by name; a name that comes again gets its place: `accuracy`, `accuracy_2`."""
     metrics: dict[str, Metric] = {}
-    for place, use in enumerate(uses):
-        count = sum(other.name == use.name for other in uses[:place])
+    for name, use in named_metrics(uses).items():
         metric: Metric = use.build(facts)
         metric.to(device)
-        metrics[use.name if count == 0 else f"{use.name}_{count + 1}"] = metric
+        metrics[name] = metric
     return metrics
+
+
+def named_metrics(uses: Sequence[Use]) -> dict[str, Use]:
+    """Name metrics as the rows of the epochs do."""
+    counts = [sum(other.name == use.name for other in uses[:place]) for place, use in enumerate(uses)]
+    return {use.name if count == 0 else f"{use.name}_{count + 1}": use for use, count in zip(uses, counts, strict=True)}
 
 
 @torch.no_grad()
@@ -71,17 +77,20 @@ def evaluate(
     cast: Callable[[], AbstractContextManager[object]],
     workers: int = 0,
     look: Callable[[], None] = lambda: None,
+    train: Part | None = None,
 ) -> Evaluation:
     """Evaluate in evaluation mode, which the network is left in; every example counts the same.
 
-    Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop.
+    Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop. A metric
+    that asks the network itself is computed where the training part is given.
     """
     if len(part) == 0:
         return Evaluation()
     network.eval()
     losses: list[Tensor] = []
     counts: list[int] = []
-    for metric in metrics.values():
+    updated = {name: metric for name, metric in metrics.items() if not isinstance(metric, OverPart)}
+    for metric in updated.values():
         metric.reset()
     for batch in part.batches(torch.arange(len(part)), batch_size, None, device, workers):
         with cast():
@@ -89,15 +98,38 @@ def evaluate(
             losses.append(loss(outputs, batch.targets))
             counts.append(len(batch.targets))
         activated: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
-        for metric in metrics.values():
+        for metric in updated.values():
             metric.update(activated, batch.targets)
         look()
+    found = {name: _plain(metric.compute()) for name, metric in updated.items()}
+    if train is not None:
+        predict = _predictor(network, loss, device, cast, look)
+        found |= {name: m.over(predict, train, part) for name, m in metrics.items() if isinstance(m, OverPart)}
     weights = torch.tensor(counts, dtype=torch.float64)
     mean = (torch.stack(losses).cpu().double() * weights).sum() / weights.sum()
-    return Evaluation(mean.item(), {name: _plain(metric.compute()) for name, metric in metrics.items()})
+    return Evaluation(mean.item(), {name: found[name] for name in metrics if name in found})
 
 
-def evaluate_run(plan: Plan, run: RunFolder, part: str, device: Device | None = None) -> Evaluation:
+def _predictor(
+    network: nn.Module,
+    loss: nn.Module,
+    device: torch.device,
+    cast: Callable[[], AbstractContextManager[object]],
+    look: Callable[[], None],
+) -> Callable[[tuple[Tensor, ...]], Tensor]:
+    def predict(inputs: tuple[Tensor, ...]) -> Tensor:
+        look()
+        with cast():
+            outputs = network(*(tensor.to(device) for tensor in inputs))
+        answer: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
+        return answer
+
+    return predict
+
+
+def evaluate_run(
+    plan: Plan, run: RunFolder, part: str, device: Device | None = None, store: DataStore | None = None
+) -> Evaluation:
     """Evaluate a run's network on a part of the last stage's data, with that stage's loss and batch size.
 
     Raises UsageError where the run has no model, the data no such examples, or other classes or ids than the run's.
@@ -105,16 +137,17 @@ def evaluate_run(plan: Plan, run: RunFolder, part: str, device: Device | None = 
     if not run.model.exists():
         raise UsageError(f"{run.path} has no model to evaluate: the run is {run.status}")
     experiment, stage = plan.experiment, plan.stages[-1]
-    data: Data = stage.data.build(DataContext(experiment.seed))
+    data = (store or DataStore()).get(stage.data, experiment.seed)
     facts = run.read_facts()
     if json.loads(json.dumps(dict(data.facts.vocabulary))) != facts.vocabulary:
         raise UsageError(f"the data has other classes or ids than {run.path} was trained on")
     with machine(experiment.runtime, device) as chosen:
         network = restore_network(experiment.model, facts, run.model).to(chosen)
-        loss = stage.loss.build().to(chosen)
+        loss = stage.loss.build(facts).to(chosen)
         metrics = build_metrics(experiment.metrics, facts, chosen)
         cast = autocast(chosen, experiment.runtime.precision)
-        return evaluate(network, loss, metrics, _part(data, part), stage.batch_size, chosen, cast)
+        held, train = _part(data, part), data.part("train")
+        return evaluate(network, loss, metrics, held, stage.batch_size, chosen, cast, train=train)
 
 
 def _part(data: Data, name: str) -> Part:

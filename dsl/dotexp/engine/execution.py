@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
 
 import torch
 
+from dotexp.callbacks import Training
 from dotexp.checkpoints import Position
 from dotexp.diagnostics import Interrupted, RunError
+from dotexp.engine.callbacks import StageCallbacks
 from dotexp.engine.datasets import DataStore
 from dotexp.engine.devices import autocast, machine, seeder
 from dotexp.engine.environment import environment, versions
-from dotexp.engine.evaluation import Metric, build_metrics, evaluate
+from dotexp.engine.evaluation import Metric, build_metrics, evaluate, named_metrics
 from dotexp.engine.identity import fingerprint, identity
 from dotexp.engine.listener import Listener
 from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import Network, build_network
+from dotexp.engine.network import Network, build_network, prepare_network
+from dotexp.engine.proof import Proof, fault
 from dotexp.engine.record import Record
 from dotexp.engine.resuming import Resumption, Start
 from dotexp.engine.saving import Saver, said_of_disk
 from dotexp.engine.watch import Watch
 from dotexp.engine.weights import require_fit, save_weights
+from dotexp.parts import Data
 from dotexp.plans import Plan, StagePlan
 from dotexp.runs import EpochRow, RunFolder, RunResult, Status, finite, write_json
 from dotexp.seeds import derive
-from dotexp.spec import Device, OnOom
+from dotexp.spec import Device, OnOom, Precision
 
 
 class Execution:
@@ -64,6 +69,7 @@ class Execution:
         self._network: Network | None = None
         self._loss: torch.nn.Module | None = None
         self._loop: StageLoop | None = None
+        self._proof: Proof | None = None
         self._stage = 0
         self._epoch_clock = perf_counter()
 
@@ -82,7 +88,10 @@ class Execution:
             self._check_data()
             seed = seeder(chosen)
             seed(derive(plan.experiment.seed, "build"))
-            network = build_network(plan.experiment.model, plan.facts, plan.experiment.seed).to(chosen)
+            network = build_network(plan.experiment.model, plan.facts, plan.experiment.seed)
+            if start is None:  # what it has learned of the data is in the checkpoint, otherwise
+                prepare_network(network, self.store.get(plan.experiment.data, plan.experiment.seed).part("train"))
+            network = network.to(chosen)
             metrics = build_metrics(plan.experiment.metrics, plan.facts, chosen)
             if start is not None:
                 self._stage = start.position.stage
@@ -131,7 +140,7 @@ class Execution:
 
     def drop_stage(self) -> StagePlan | None:
         """Let go of the stage under way and its memory, and return its plan; None before the first."""
-        loop, self._loop, self._network, self._loss = self._loop, None, None, None
+        loop, self._loop, self._network, self._loss, self._proof = self._loop, None, None, None, None
         if loop is not None:
             self._record.used.append(loop.used)
         return loop.stage if loop is not None else None
@@ -158,26 +167,64 @@ class Execution:
         data = self.store.get(stage.data, experiment.seed)
         machinery = self._machinery(device, stage)
         machinery.seed(derive(experiment.seed, "stage", stage.name))
-        loss = self._loss = stage.loss.build().to(device)
-        loop = self._loop = StageLoop(stage, network, loss, data.part("train"), experiment.seed, machinery)
+        loss = self._loss = stage.loss.build(self._plan.facts).to(device)
+        callbacks = StageCallbacks(stage.callbacks)
+        loop = self._loop = StageLoop(stage, network, loss, data.part("train"), experiment.seed, machinery, callbacks)
+        self._proof = Proof(network, stage, (self._start.facts.get("proof") or {}) if self._start is not None else {})
         self._epoch_clock = perf_counter()
+        named = named_metrics(experiment.metrics)
+        callbacks.stage_started(Training(stage, self._plan.facts, network, loop.optimizer, loop.trained, named))
         self._restore_stage(loop, loss)
         self._listener.stage_started(stage.name, stage.steps)
         for epoch in range(len(self._record.epochs(stage.name)), stage.epochs):
+            if self._record.stopped(stage.name):
+                break
             self.where = f"in stage `{stage.name}`, epoch {epoch + 1}"
             self.watch.step = self._saver.next_step(loop.step)
             loop.epoch(epoch, self._look, self.watch)
             self._listener.progress(loop.step)
-            machinery.seed(derive(experiment.seed, "valid", stage.name, epoch))
-            numbers = evaluate(
-                network, loss, metrics, data.part("valid"), stage.batch_size, device, machinery.cast,
-                machinery.workers, self._stop_if_asked,
-            )  # fmt: skip
-            seconds = perf_counter() - self._epoch_clock
-            self._end_epoch(
-                EpochRow(stage.name, epoch + 1, loop.step, loop.train_loss, numbers.loss, numbers.metrics, seconds)
-            )
+            self._end_epoch(self._validate(epoch, loop, loss, metrics, data, machinery))
+        self._record.leave(stage.name, callbacks.stage_ended())
+        self._prove(stage, self._proof)
         self._end_stage()
+
+    def _validate(
+        self,
+        epoch: int,
+        loop: StageLoop,
+        loss: torch.nn.Module,
+        metrics: Mapping[str, Metric],
+        data: Data,
+        machinery: Machinery,
+    ) -> EpochRow:
+        stage, callbacks, network = loop.stage, loop.callbacks, self._network
+        assert network is not None
+
+        def look() -> None:
+            if self.watch.stopping:
+                callbacks.after_validation()  # what is saved is what trains
+                self._stop_if_asked()
+
+        machinery.seed(derive(self._plan.experiment.seed, "valid", stage.name, epoch))
+        callbacks.before_validation()
+        numbers = evaluate(
+            network, loss, metrics, data.part("valid"), stage.batch_size, machinery.device, machinery.cast,
+            machinery.workers, look, data.part("train"),
+        )  # fmt: skip
+        seconds = perf_counter() - self._epoch_clock
+        row = EpochRow(stage.name, epoch + 1, loop.step, loop.train_loss, numbers.loss, numbers.metrics, seconds)
+        reason = callbacks.epoch_ended(row)
+        callbacks.after_validation()
+        return replace(row, stopped=reason if epoch + 1 < stage.epochs else None)
+
+    def _prove(self, stage: StagePlan, proof: Proof) -> None:
+        """Write down what held at the stage's end; one that did not do as it says fails, and its weights are kept."""
+        found = self._record.proofs[stage.name] = proof.result()
+        failed = fault(found, stage)
+        if failed is not None:
+            self._save(wait=True)
+            kept = "" if self._saver.failure else f"\n  its weights are kept, in {self._run.checkpoints}"
+            raise RunError(f"{failed}{kept}")
 
     def _machinery(self, device: torch.device, stage: StagePlan) -> Machinery:
         runtime = self._plan.experiment.runtime
@@ -189,7 +236,8 @@ class Execution:
             )
 
         split = told if runtime.on_oom is OnOom.in_pieces else None
-        return Machinery(device, autocast(device, runtime.precision), seeder(device), runtime.workers, split)
+        scaled = runtime.precision is Precision.f16
+        return Machinery(device, autocast(device, runtime.precision), seeder(device), runtime.workers, split, scaled)
 
     def _restore_stage(self, loop: StageLoop, loss: torch.nn.Module) -> None:
         start, self._start = self._start, None
@@ -216,7 +264,7 @@ class Execution:
     def _end_stage(self) -> None:
         if self._loop is not None:
             self._record.used.append(self._loop.used)
-            self._loop = self._loss = None
+            self._loop = self._loss = self._proof = None
         self._stage += 1
         self._save()
 
@@ -250,23 +298,24 @@ class Execution:
         if loop is not None and self._loss is not None:
             loop.settle(max(0, step - 1) // loop.stage.steps_per_epoch)
             state |= {"loss": self._loss.state_dict(), "loop": loop.state()}
-        facts = {
+        facts: dict[str, Any] = {
             **record.facts(),
             "epoch_seconds": perf_counter() - self._epoch_clock,
             "valid_loss": self._valid_loss(step),
             "identity": self._identity,
             "fingerprint": fingerprint(self._identity),
             "changes": list(self._changes),
+            "proof": dict(self._proof.start) if self._proof is not None else None,
         }
         self._saver.save(Position(self._stage, step, len(record.rows)), facts, state, wait)
 
     def _valid_loss(self, step: int) -> float | None:
-        """Validation loss of the weights as they are: the last epoch's, unless steps were taken since."""
+        """Validation loss of the weights as they are: the epoch's whose they are, unless steps were taken since."""
         rows, loop = self._record.rows, self._loop
         moved = loop is not None and step != len(self._record.epochs(loop.stage.name)) * loop.stage.steps_per_epoch
         if moved or not rows:
             return None
-        loss: float | None = finite(rows[-1].valid_loss)
+        loss: float | None = finite(self._record.left(rows[-1].stage).valid_loss)
         return loss
 
     def _write_model(self, network: Network) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
@@ -42,6 +42,14 @@ def training_mode(network: Network, frozen: Collection[str], kept: Kept | None) 
         layer.eval()
     for module in _kept_modules(network, frozen, kept):
         module.train()
+
+
+def frozen_tensors(network: Network, frozen: Collection[str], kept: Kept | None) -> Iterator[Tensor]:
+    """Parameters and buffers that must stay as they are once `freeze` was called: frozen layers' less `kept` ones'."""
+    own = {id(buffer) for module in _kept_modules(network, frozen, kept) for buffer in module.buffers()}
+    for layer in _frozen_layers(network, frozen):
+        yield from (parameter for parameter in layer.parameters() if not parameter.requires_grad)
+        yield from (buffer for buffer in layer.buffers() if id(buffer) not in own)
 
 
 def _frozen_layers(network: Network, frozen: Collection[str]) -> Iterator[nn.Module]:

@@ -56,6 +56,13 @@ def parameter_groups(network: Network, stage: StagePlan) -> tuple[ParameterGroup
     return tuple(groups)
 
 
+def sparse_tables(network: Network, rows: bool) -> None:
+    """Have embedding tables give sparse gradients, of the rows that a batch has touched, or dense ones."""
+    for module in network.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            module.sparse = rows
+
+
 def _parameters(layer: nn.Module) -> Iterator[tuple[Parameter, bool]]:
     for module in layer.modules():
         norm = isinstance(module, NORMS)

@@ -16,6 +16,10 @@ Failure = Callable[[int, float], RunError]
 """Makes the error for a step, from 0, and its loss."""
 
 
+class NotFiniteError(RunError):
+    """The loss, or some weights, are no longer finite numbers."""
+
+
 class MovingAverage:
     """Exponential moving average that starts at nothing, divided by the weight seen so far (fastai's smooth loss)."""
 
@@ -111,9 +115,12 @@ class OnDevice:
             self.average.add(value)
 
 
-def guard_for(optimizer: Optimizer, device: torch.device, failure: Failure) -> Guard:
-    """Choose the guard: on the device where it is CUDA and the optimizer's own kernel skips bad steps."""
-    if device.type == "cuda" and skips_on_device(optimizer):
+def guard_for(optimizer: Optimizer, device: torch.device, failure: Failure, scaled: bool = False) -> Guard:
+    """Choose the guard: on the device where it is CUDA and the optimizer's own kernel skips bad steps.
+
+    Where the loss is `scaled`, the flag that the kernel heeds is the scaler's.
+    """
+    if device.type == "cuda" and skips_on_device(optimizer) and not scaled:
         return OnDevice(failure, optimizer, device)
     return EachStep(failure)
 

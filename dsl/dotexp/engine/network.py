@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dotexp.components import Body, DataFacts, Params, RunWeights, Use
 from dotexp.diagnostics import RunError
 from dotexp.engine.weights import load_weights, require_fit
+from dotexp.parts import Part, Prepared
 from dotexp.runs import RunFolder
 from dotexp.seeds import derive
 from dotexp.spec import Model
@@ -86,6 +87,13 @@ def build_network(model: Model, facts: DataFacts, seed: int) -> Network:
     if source is not None and isinstance(network, BodyAndHead):
         _load_body(network, RunFolder(Path(source.run)).model)
     return network
+
+
+def prepare_network(network: Network, train: Part) -> None:
+    """Let a model that asks for it look at the training part; the network must be on the CPU."""
+    for module in network.children():
+        if isinstance(module, Prepared):
+            module.prepare(train)
 
 
 def restore_network(model: Model, facts: DataFacts, path: Path) -> Network:

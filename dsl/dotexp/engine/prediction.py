@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,34 +10,92 @@ from torch import Tensor, nn
 from dotexp.diagnostics import UsageError
 from dotexp.engine.devices import autocast, machine
 from dotexp.engine.network import Network, restore_network
-from dotexp.parts import Encoded
+from dotexp.parts import Data, Encoded, Trained
 from dotexp.runs import RunFolder
+from dotexp.seeds import Draw
 from dotexp.spec import Device, Experiment
 
+PLAIN_SHARE = 0.25
+"""Share of the plain pass where varied ones are averaged: fastai's `beta`."""
 
-def predict(experiment: Experiment, run: RunFolder, encoded: Encoded, device: Device | None = None) -> Iterator[Tensor]:
+
+def predict(
+    experiment: Experiment, run: RunFolder, encoded: Encoded, device: Device | None = None, tta: int = 0
+) -> Iterator[Tensor]:
     """Return an iterator over the activated outputs of each batch, (B,) or (B, outputs), float32 on the CPU.
 
     Probabilities that sum to 1 for a classification, values in the data's units for a regression. The last stage's
-    loss activates them. Raises UsageError where the run has no model, ComponentError E405 where it does not fit.
+    loss activates them. With `tta` they are 0.25 of the plain outputs and 0.75 of the mean of so many passes over
+    inputs varied as in training, drawn from the experiment's seed. Raises UsageError where the run has no model, or
+    nothing varies the inputs, ComponentError E405 where the weights do not fit.
     """
+    _require_model(run)
+    batches = _passes(experiment, encoded, tta)
+    network, loss, chosen = _restored(experiment, run, device)
+    return _outputs(experiment, network, loss, batches, chosen)
+
+
+def trained(
+    experiment: Experiment, run: RunFolder, open_data: Callable[[], Data], device: Device | None = None
+) -> Trained:
+    """Restore a run's model for a data component's questions. Raises as `predict`."""
+    _require_model(run)
+    network, loss, chosen = _restored(experiment, run, device)
+    model = next(network.children())
+    vocabulary = run.read_facts().vocabulary
+
+    def scores(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor]:
+        return _outputs(experiment, network, loss, ((inputs,) for inputs in batches), chosen)
+
+    return Trained(model, scores, vocabulary, open_data)
+
+
+def _require_model(run: RunFolder) -> None:
     if not run.model.exists():
         raise UsageError(f"{run.path} has no model to predict with: the run is {run.status}")
+
+
+def _restored(
+    experiment: Experiment, run: RunFolder, device: Device | None
+) -> tuple[Network, nn.Module, torch.device]:
     with machine(experiment.runtime, device) as chosen:
-        network = restore_network(experiment.model, run.read_facts(), run.model).to(chosen).eval()
-        loss: nn.Module = experiment.stages[-1].loss.build().to(chosen)
-    return _outputs(experiment, network, loss, encoded, chosen)
+        facts = run.read_facts()
+        network = restore_network(experiment.model, facts, run.model).to(chosen).eval()
+        loss: nn.Module = experiment.stages[-1].loss.build(facts).to(chosen)
+    return network, loss, chosen
+
+
+def _passes(experiment: Experiment, encoded: Encoded, tta: int) -> Iterator[tuple[tuple[Tensor, ...], ...]]:
+    """Give each batch's inputs, plain first and then varied `tta` times."""
+    if tta and encoded.augmented is None:
+        data = experiment.stages[-1].data.name
+        raise UsageError(
+            f"`{data}` varied nothing in this run, so there is nothing to average: images are varied by "
+            "data(augment = standard)"
+        )
+    varied = [encoded.augmented(Draw(experiment.seed, "tta", i)) for i in range(tta)] if encoded.augmented else []
+    return zip(encoded.batches, *varied, strict=True)
 
 
 def _outputs(
-    experiment: Experiment, network: Network, loss: nn.Module, encoded: Encoded, device: torch.device
+    experiment: Experiment,
+    network: Network,
+    loss: nn.Module,
+    batches: Iterator[tuple[tuple[Tensor, ...], ...]],
+    device: torch.device,
 ) -> Iterator[Tensor]:
     cast = autocast(device, experiment.runtime.precision)
     here = Device(device.type)
-    for inputs in encoded.batches:
+
+    def activated(inputs: tuple[Tensor, ...]) -> Tensor:
+        with cast():
+            outputs = network(*(tensor.to(device) for tensor in inputs))
+        answer: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
+        return answer.float()
+
+    for passes in batches:
         # Nothing global may stay changed while whoever asked has the word, so both are entered for each batch.
         with machine(experiment.runtime, here), torch.no_grad():
-            with cast():
-                outputs = network(*(tensor.to(device) for tensor in inputs))
-            activated: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
-        yield activated.float().cpu()
+            plain, *varied = map(activated, passes)
+            answers = torch.stack(varied).mean(0).lerp(plain, PLAIN_SHARE) if varied else plain
+        yield answers.cpu()

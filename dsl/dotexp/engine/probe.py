@@ -55,7 +55,7 @@ def _build(experiment: Experiment, facts: DataFacts) -> Network:
 
 
 def _count(name: str, layer: nn.Module, seen: set[int]) -> LayerCount:
-    total = batchnorm = norm = 0
+    total = batchnorm = norm = tables = width = 0
     for module in layer.modules():
         for parameter in module.parameters(recurse=False):
             if id(parameter) in seen:
@@ -64,4 +64,7 @@ def _count(name: str, layer: nn.Module, seen: set[int]) -> LayerCount:
             total += parameter.numel()
             batchnorm += parameter.numel() * isinstance(module, BATCHNORMS)
             norm += parameter.numel() * isinstance(module, NORMS)
-    return LayerCount(name, total, batchnorm, norm)
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+                tables += parameter.numel()
+                width += parameter.shape[-1]
+    return LayerCount(name, total, batchnorm, norm, tables, width)

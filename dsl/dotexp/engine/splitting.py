@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -24,8 +24,8 @@ class Splitting:
     """Computes a step's gradient in pieces of at most `size` examples, halved whenever one does not fit.
 
     Each piece's mean loss counts by its share of the batch, so that the gradient is that of the whole batch's mean.
-    Batch norm sees the pieces, and dropout draws for each. Buffers are put back before a batch is tried again, and
-    the random numbers are seeded again.
+    Batch norm sees the pieces, and dropout draws for each. `change` is what callbacks make of a whole batch. Buffers
+    are put back before a step is tried again, and the random numbers are seeded again.
     """
 
     def __init__(
@@ -35,28 +35,36 @@ class Splitting:
         cast: Callable[[], AbstractContextManager[object]],
         size: int,
         told: Callable[[int], None],
+        change: Callable[[Batch], Batch] | None = None,
+        backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> None:
         self.size = size
         self._network = network
         self._loss = loss
         self._cast = cast
         self._told = told
+        self._change = change
+        self._backward = backward
         self._buffers = [buffer for module in (network, loss) for buffer in module.buffers()]
         self._kept = [buffer.clone() for buffer in self._buffers]
 
-    def backward(self, batch: Batch, reseed: Callable[[], None]) -> Tensor:
-        """Add the batch's gradient to the parameters', which have none, and return its mean loss."""
+    def backward(self, batches: Iterable[Batch], reseed: Callable[[int], None]) -> Tensor:
+        """Add the gradient of a step's batches to the parameters', which have none, and return their mean loss.
+
+        All of them are held until it is done, since a piece that does not fit has the whole step start again.
+        """
+        whole = list(batches)
         for kept, buffer in zip(self._kept, self._buffers, strict=True):
             kept.copy_(buffer)
         while True:
             try:
-                return self._pieces(batch)
+                return self._pieces(whole, reseed)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or self.size == 1:
                     raise
-            self._start_again(reseed)
+            self._start_again()
 
-    def _start_again(self, reseed: Callable[[], None]) -> None:
+    def _start_again(self) -> None:
         self._network.zero_grad(set_to_none=True)
         for kept, buffer in zip(self._kept, self._buffers, strict=True):
             buffer.copy_(kept)
@@ -64,18 +72,23 @@ class Splitting:
             torch.cuda.empty_cache()
         self.size = (self.size + 1) // 2
         self._told(self.size)
-        reseed()
 
-    def _pieces(self, batch: Batch) -> Tensor:
-        count = len(batch.targets)
+    def _pieces(self, batches: Sequence[Batch], reseed: Callable[[int], None]) -> Tensor:
+        count = sum(len(batch.targets) for batch in batches)
         total: Tensor | None = None
-        for start in range(0, count, self.size):
-            rows = slice(start, start + self.size)
-            targets = batch.targets[rows]
-            with self._cast():
-                loss: Tensor = self._loss(self._network(*(part[rows] for part in batch.inputs)), targets)
-            share = loss * (len(targets) / count)
-            share.backward()  # type: ignore[no-untyped-call]
-            total = share.detach() if total is None else total + share.detach()
+        for place, batch in enumerate(batches):
+            reseed(place)
+            changed = batch if self._change is None else self._change(batch)
+            for start in range(0, len(batch.targets), self.size):
+                part = self._piece(changed, slice(start, start + self.size), count)
+                total = part if total is None else total + part
         assert total is not None  # a batch has examples
         return total
+
+    def _piece(self, batch: Batch, rows: slice, count: int) -> Tensor:
+        targets = batch.targets[rows]
+        with self._cast():
+            loss: Tensor = self._loss(self._network(*(part[rows] for part in batch.inputs)), targets)
+        share = loss * (len(targets) / count)
+        self._backward(share)
+        return share.detach()

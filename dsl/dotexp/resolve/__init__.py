@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dotexp.diagnostics import Collector, Diagnostic
-from dotexp.document import Document, Extends
+from dotexp.document import Document, Extends, Param
 from dotexp.parser import parse, read
 from dotexp.plugins import Registry
 from dotexp.reading import read_bounded
@@ -22,13 +23,14 @@ from dotexp.spec import Experiment
 
 
 class Resolved(NamedTuple):
-    """An experiment, where its values were written, the warnings, and the text and overrides it came from."""
+    """An experiment, where its values were written, the warnings, the text and overrides it came from, its params."""
 
     experiment: Experiment
     origins: Mapping[str, Span]
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     overrides: tuple[str, ...] = ()
+    params: Mapping[str, Param] = MappingProxyType({})
 
 
 def resolve(
@@ -50,7 +52,7 @@ def resolve(
     diagnostics = _place(collector.diagnostics, drafts.generated)
     if experiment is None or collector.failed:
         return None, diagnostics
-    return Resolved(experiment, binder.origins, diagnostics, source, tuple(overrides)), diagnostics
+    return Resolved(experiment, binder.origins, diagnostics, source, tuple(overrides), params), diagnostics
 
 
 def _place(diagnostics: Sequence[Diagnostic], generated: Mapping[Source, Span]) -> tuple[Diagnostic, ...]:

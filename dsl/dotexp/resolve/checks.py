@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dotexp.components import PolicyParams, Use
+from dotexp.components import Facts, PolicyParams, Use
 from dotexp.diagnostics import Collector
+from dotexp.resolve.callbacks import check_callbacks
 from dotexp.resolve.layers import check_rates, training_groups
 from dotexp.source import Span
 from dotexp.spec import Experiment, Stage
@@ -14,6 +15,8 @@ from dotexp.spec import Experiment, Stage
 def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
     """Run every check across statements."""
     _fits_data(experiment, origins, collector)
+    _fits_images(experiment, origins, collector)
+    _has_tables(experiment, origins, collector)
     _fits_task("loss", experiment.loss, experiment.data, origins, collector)
     listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}
     for keyword, uses in listings.items():
@@ -39,6 +42,47 @@ def _fits_data(experiment: Experiment, origins: Mapping[str, Span], collector: C
             collector.report("E305", message, origins.get(place))
 
 
+def _fits_images(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    model = experiment.model.body or experiment.model.whole
+    if model is None:
+        return
+    datas = {"data": experiment.data, **{f"stage.{stage.name}.data": stage.data for stage in experiment.stages}}
+    for place, data in datas.items():
+        size = dict(data.params).get("size")
+        side, wanted = _side(model.facts, size) if isinstance(size, int) else (size, "")
+        if side == size:
+            continue
+        message = f"`{model.name}` takes images {wanted}, and `{data.name}` gives {size} × {size}"
+        written = origins.get(f"{place}.size")
+        suggestion = str(side) if written else None
+        help = "" if written else f"say so: `size = {side}`"
+        collector.report("E305", message, written or origins.get(place), suggestion=suggestion, help=help)
+
+
+def _side(facts: Facts, size: int) -> tuple[int, str]:
+    """Find the side nearest to this one, from it up if there is one, of images that fit, and say which do."""
+    smallest, largest = facts.smallest or 1, facts.largest
+    if smallest <= size <= (largest or size):
+        return size + -size % facts.multiple, f"whose side is a multiple of {facts.multiple}"
+    if size < smallest:
+        side = smallest + -smallest % facts.multiple
+        return side, f"of {side} × {side} {'alone' if smallest == largest else 'or larger'}"
+    assert largest is not None
+    side = largest - largest % facts.multiple
+    return side, f"of {side} × {side} {'alone' if smallest == largest else 'or smaller'}"
+
+
+def _has_tables(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+    model = experiment.model.whole
+    tables = model.facts.tables if model is not None else ()
+    for number, use in enumerate(experiment.reports):
+        missing = [name for name in use.facts.tables if name not in tables]
+        if model is not None and tables and missing:
+            message = f"`{use.name}` reads the table `{missing[0]}`, which `{model.name}` does not have"
+            help = f"tables of {model.name}: {', '.join(tables)}"
+            collector.report("E304", message, origins.get(f"report.{number}"), help=help)
+
+
 def _fits_task(place: str, use: Use, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
     task = data.facts.task
     if task and use.facts.tasks and task not in use.facts.tasks:
@@ -50,9 +94,12 @@ def _check_stage(stage: Stage, experiment: Experiment, origins: Mapping[str, Spa
     place = f"stage.{stage.name}"
     if stage.loss != experiment.loss:
         _fits_task(f"{place}.loss", stage.loss, stage.data, origins, collector)
+    callbacks = "callbacks"
     if stage.callbacks != experiment.callbacks:
+        callbacks = f"{place}.callbacks"
         for number, callback in enumerate(stage.callbacks):
-            _fits_task(f"{place}.callbacks.{number}", callback, stage.data, origins, collector)
+            _fits_task(f"{callbacks}.{number}", callback, stage.data, origins, collector)
+    check_callbacks(stage.callbacks, callbacks, stage.data, experiment.metrics, origins, collector)
     if stage.data.facts.task != experiment.data.facts.task:
         message = f"the stage's data is {stage.data.facts.task}, the experiment's {experiment.data.facts.task}"
         collector.report("E305", message, origins.get(f"{place}.data"))

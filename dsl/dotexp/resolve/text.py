@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dotexp.components import LayerGroup, Range, Use
+from dotexp.plugins import owner_of
 from dotexp.source import HIDDEN
 from dotexp.spec import LANGUAGE_VERSION, Experiment, Freeze, FreezeBefore, FreezeLayers, Model, Stage, Unfreeze
 
@@ -91,7 +92,7 @@ def freeze_text(freeze: Freeze) -> str:
 
 def use_text(use: Use) -> str:
     """Write a component with every parameter."""
-    owner = use.component.provider.removeprefix("dotexp_")
+    owner = owner_of(use.component.provider)
     qualified = f"{owner}.{use.name}" if owner and owner != "dotexp" else use.name
     return f"{qualified}{_arguments(use.params)}"
 

@@ -1,0 +1,137 @@
+"""`spec-runner lr-find`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dotexp.checking import load
+from dotexp.cli.lr_find_view import FORMATS, as_text, write_figure
+from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, set_option
+from dotexp.diagnostics import RunError, UsageError
+from dotexp.lr_find import find_lr
+from dotexp.lr_suggestions import FIRST, LAST, STEPS, LrFind, Rule
+from dotexp.plugins import load_registry
+from dotexp.rate_edits import RateText, Written, write_rate
+from dotexp.resolve import Resolved
+from dotexp.spec import Device
+
+_RATE = click.FloatRange(1e-30, 1e4)
+
+
+@click.command("lr-find")
+@click.argument("spec")
+@click.option("--stage", metavar="NAME", help="Stage to find the learning rate of; needed where there are several.")
+@click.option(
+    "--run", metavar="RUN", help="Run of this spec whose checkpoint of the stage's start is used where it has one."
+)
+@click.option(
+    "--suggestion", type=click.Choice([str(rule) for rule in Rule]), default=str(Rule.valley), show_default=True,
+    help="Suggestion to take.",
+)  # fmt: skip
+@click.option("--write", is_flag=True, help="Write the suggestion into the spec; all else in the file stays as it is.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the curve as .png, .svg or .pdf.")
+@click.option("--steps", type=click.IntRange(10, 100_000), default=STEPS, show_default=True, help="Steps of the sweep.")
+@click.option("--from", "first", type=_RATE, default=FIRST, show_default=True, help="Rate that the sweep starts with.")
+@click.option("--to", "last", type=_RATE, default=LAST, show_default=True, help="Rate that it goes towards.")
+@set_option
+@device_option
+@runs_option
+@json_option
+def command(
+    spec: str,
+    stage: str | None,
+    run: str | None,
+    suggestion: str,
+    write: bool,
+    out: Path | None,
+    steps: int,
+    first: float,
+    last: float,
+    overrides: tuple[str, ...],
+    device: str | None,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Find a stage's learning rate: raise it step by step, look at the loss, and suggest one.
+
+    The stage is as it will be in the run: its weights, what is frozen, optimizer, batches, loss. The stages before it
+    are trained first, in a temporary folder, unless --run has a checkpoint. A slice, list or map keeps its ratios: the
+    sweep moves the rate of the last group that trains. No run changes, and the spec does with --write alone.
+    """
+    _check_out(out)
+    from dotexp.cli.display import Display
+
+    resolved = load(spec, overrides)
+    with _bar(steps) as progress:
+        found = find_lr(
+            resolved, stage, run=run, runs=root, device=Device(device) if device else None, steps=steps, first=first,
+            last=last, listener=Display(), progress=progress,
+            notify=lambda warnings: print_diagnostics(warnings, err=True),
+        )  # fmt: skip
+    chosen = Rule(suggestion)
+    if out is not None:
+        write_figure(found, out)
+    if not as_json:
+        click.echo(as_text(found, chosen))
+    written = _write(resolved, found, chosen) if write else None
+    if as_json:
+        print_json(_json(found, chosen, written))
+    elif written is not None:
+        _tell(found, chosen, written)
+
+
+def _check_out(out: Path | None) -> None:
+    if out is None:
+        return
+    if out.suffix[1:].lower() not in FORMATS:
+        raise UsageError(f"{out} should end in {', '.join(f'.{each}' for each in FORMATS[:-1])} or .{FORMATS[-1]}")
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}")
+
+
+@contextmanager
+def _bar(steps: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, from the first step on, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task("sweep", total=steps, visible=False)
+        yield lambda step: bar.update(task, completed=step, visible=True)
+
+
+def _write(resolved: Resolved, found: LrFind, chosen: Rule) -> Written:
+    rate, text = found.suggestions[chosen], found.values[chosen]
+    if rate is None or text is None:
+        raise RunError(f"nothing is written: the curve does not bear out a suggestion by `{chosen}`")
+    return write_rate(resolved, RateText(found.stage, text, rate / found.peak), load_registry())
+
+
+def _tell(found: LrFind, chosen: Rule, written: Written) -> None:
+    click.echo(f"\nwritten: lr = {found.values[chosen]}, at {', '.join(written.places)}")
+    if written.also:
+        click.echo(f"  a param is named elsewhere, too, so this changes {', '.join(written.also)} as well")
+
+
+def _json(found: LrFind, chosen: Rule, written: Written | None) -> dict[str, Any]:
+    sweep = found.sweep
+    return {
+        "format_version": 1,
+        "experiment": found.experiment,
+        "stage": found.stage,
+        "group": found.group,
+        "peaks": dict(found.peaks),
+        "weights": found.start,
+        "lr": sweep.rates,
+        "loss": sweep.losses,
+        "steps": sweep.planned,
+        "stopped": sweep.stopped or None,
+        "suggestions": {str(rule): {"lr": found.suggestions[rule], "value": found.values[rule]} for rule in Rule},
+        "chosen": str(chosen),
+        "written": None if written is None else {"places": written.places, "also": written.also},
+    }

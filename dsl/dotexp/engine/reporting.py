@@ -1,0 +1,129 @@
+"""What report components look at, a finished run's network on its validation part, and what they make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from dotexp.components import Use
+from dotexp.diagnostics import UsageError
+from dotexp.engine.datasets import DataStore
+from dotexp.engine.devices import autocast, machine
+from dotexp.engine.network import Network, restore_network
+from dotexp.parts import Augmentable, Data, Part
+from dotexp.reporting import Drawer, Drawn
+from dotexp.reports import Section, Subject
+from dotexp.runs import RunFolder
+from dotexp.seeds import Draw, derive
+from dotexp.spec import Device, Experiment
+
+FEW = 20_000
+"""Examples up to which losses are computed one at a time; vmap is quicker for more, and takes seconds to set up."""
+
+
+def report_sections(
+    experiment: Experiment,
+    run: RunFolder,
+    store: DataStore,
+    drawer: Drawer,
+    origins: Mapping[str, str],
+    device: Device | None = None,
+) -> tuple[list[Drawn], list[str]]:
+    """Draw the sections that an experiment's `report` asks for, and say what could not be reported.
+
+    `origins` says which distribution a plugin comes from, by its name. A component that raises is told of in its place
+    and named, and the others are drawn. Raises UsageError where there is no subject to look at.
+    """
+    drawn: list[Drawn] = []
+    problems: list[str] = []
+    with machine(experiment.runtime, device) as chosen:
+        subject = make_subject(experiment, run, store, chosen)
+        for place, use in enumerate(experiment.reports):
+            torch.manual_seed(derive(experiment.seed, "report", place))
+            sections, reason = drawer.attempt(use.name.replace("_", " "), partial(_sections, use, subject))
+            drawn += sections
+            if reason is not None:
+                problems.append(f"report `{use.name}` of {origins.get(use.component.provider, 'a plugin')}: {reason}")
+    return drawn, problems
+
+
+def make_subject(experiment: Experiment, run: RunFolder, store: DataStore, device: torch.device) -> Subject:
+    """Compute what reports look at; the network computes on `device` and is left on the CPU.
+
+    Raises UsageError where the run has no model, its data no validation part, or other classes or ids than it had.
+    """
+    if not run.model.exists():
+        raise UsageError(f"{run.path} has no model to report on: the run is {run.status}")
+    stage, facts = experiment.stages[-1], run.read_facts()
+    data = store.get(stage.data, experiment.seed)
+    if json.loads(json.dumps(dict(data.facts.vocabulary))) != facts.vocabulary:
+        raise UsageError(f"the data has other classes or ids than {run.path} was trained on")
+    part = _valid_part(data)
+    network = restore_network(experiment.model, facts, run.model).eval()
+    loss: nn.Module = stage.loss.build(facts)
+    activate: Callable[[Tensor], Tensor] = loss.activate  # type: ignore[assignment]
+    batch_size = dict(stage.data.params)["batch_size"]
+    forward = partial(_forward, experiment, network, batch_size=batch_size, device=device)
+    raw, targets = forward(part, None)
+
+    @cache
+    def losses() -> Tensor:
+        return example_losses(loss, raw, targets)
+
+    def varied(draw: Draw) -> Tensor:
+        return activate(forward(part, draw)[0]).float()
+
+    return Subject(
+        experiment, facts, network, part, activate(raw).float(), targets, losses, activate, batch_size, experiment.seed,
+        varied if isinstance(part, Augmentable) and part.augmentable else None, data.part("train"),
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def example_losses(loss: nn.Module, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Each example's own loss, (N,) float32: the loss of a batch of one. Outputs are the network's, not activated."""
+    if len(targets) > FEW:
+        try:
+            every: Tensor = torch.vmap(lambda o, t: loss(o[None], t[None]), chunk_size=FEW)(outputs, targets)
+            return every.float()
+        except (RuntimeError, NotImplementedError):  # a loss that vmap does not know how to batch
+            pass
+    one_by_one = [loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(targets))]
+    return torch.stack(one_by_one).float()
+
+
+@torch.no_grad()
+def _forward(
+    experiment: Experiment, network: Network, part: Part, draw: Draw | None, batch_size: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Outputs over a part, float32, and its targets, on the CPU and in the part's order."""
+    cast = autocast(device, experiment.runtime.precision)
+    outputs, targets = [], []
+    network.to(device)
+    try:
+        for batch in part.batches(torch.arange(len(part)), batch_size, draw, device, experiment.runtime.workers):
+            with cast():
+                outputs.append(network(*batch.inputs).float().cpu())
+            targets.append(batch.targets.cpu())
+    finally:
+        network.cpu()
+    return torch.cat(outputs), torch.cat(targets)
+
+
+def _sections(use: Use, subject: Subject) -> list[Section]:
+    sections: list[Section] = list(use.build()(subject))
+    return sections
+
+
+def _valid_part(data: Data) -> Part:
+    try:
+        part = data.part("valid")
+    except KeyError as error:
+        raise UsageError("the data has no validation part to report on") from error
+    if len(part) == 0:
+        raise UsageError("the validation part has no examples to report on")
+    return part

@@ -1,0 +1,220 @@
+"""What every run's report tells: how it went, what was trained when, with which data and versions. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dotexp.reporting.curves import epoch_plots, schedule_plots
+from dotexp.reporting.page import Drawer, Drawn, number_text
+from dotexp.reports import Block, Cell, Paragraph, Section, Table, Verbatim
+from dotexp.runs import EpochRow, RunFolder, RunResult, StageResult
+
+_FEW = 60
+"""Classes listed by name, at most."""
+
+
+def heading(run: RunFolder, description: str) -> dict[str, Any]:
+    """What stands at the top: names, status, and the run's main numbers. Raises UsageError for a broken result.json."""
+    result = run.read_result()
+    return {
+        "run": run.name,
+        "name": run.experiment,
+        "description": description,
+        "status": str(run.status),
+        "reason": result.reason if result else None,
+        "facts": list(_facts(run, result)),
+    }
+
+
+Maker = Callable[[RunFolder], Iterator[Block]]
+
+
+def sections_of(run: RunFolder, makers: Mapping[str, Maker], drawer: Drawer) -> Iterator[Drawn]:
+    """Draw a run's sections: a file that is missing leaves one out, one that cannot be read is told of in its place."""
+    for title, make in makers.items():
+        yield from drawer.attempt(title, partial(_sections, title, make, run))[0]
+
+
+def _sections(title: str, make: Maker, run: RunFolder) -> list[Section]:
+    blocks = tuple(make(run))
+    return [Section(title, blocks)] if blocks else []
+
+
+def _facts(run: RunFolder, result: RunResult | None) -> Iterator[tuple[str, str]]:
+    rows = run.read_epochs()
+    last = rows[-1] if rows else None
+    if last is not None and last.valid_loss is not None:
+        yield "valid loss", number_text(last.valid_loss)
+    for name, value in (last.metrics if last else {}).items():
+        if isinstance(value, int | float):
+            yield name, number_text(value)
+    yield "epochs", str(len(rows))
+    if result is not None:
+        yield "time", _duration(result.seconds)
+        yield "parameters", f"{result.parameters:,}"
+        if result.device:
+            yield "device", result.device
+
+
+def _curves(run: RunFolder) -> Iterator[Block]:
+    rows = run.read_epochs()
+    if not rows:
+        yield Paragraph("No epoch was finished.")
+    yield from epoch_plots(rows)
+    plan, schedule = _read(run.plan), _read(run.schedule)
+    stages = schedule["stages"] if schedule else [{"name": s["name"], **s["schedule"]} for s in _stages(plan)]
+    names = {stage["name"]: [group["name"] for group in stage["groups"]] for stage in _stages(plan)}
+    yield from schedule_plots(stages, names, planned=schedule is None)
+    if rows:
+        yield _stage_table(run, rows)
+        yield _epoch_table(rows)
+
+
+def _stage_table(run: RunFolder, rows: Sequence[EpochRow]) -> Table:
+    result = run.read_result()
+    metrics = _metrics(rows)
+    cells: list[tuple[Cell, ...]] = []
+    for stage in result.stages if result else ():
+        losses = [row.valid_loss for row in rows if row.stage == stage.name and row.valid_loss is not None]
+        best = min(losses, default=None)
+        numbers = (stage.train_loss, stage.valid_loss, best, *(_cell(stage.metrics.get(name)) for name in metrics))
+        cells.append((stage.name, stage.epochs, stage.steps, *numbers, _duration(stage.seconds)))
+    header = ("stage", "epochs", "steps", "train loss", "valid loss", "lowest valid loss", *metrics, "time")
+    return Table("Stages as they ended", header, tuple(cells))
+
+
+def _epoch_table(rows: Sequence[EpochRow]) -> Table:
+    metrics = _metrics(rows)
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        numbers = (row.train_loss, row.valid_loss, *(_cell(row.metrics.get(name)) for name in metrics))
+        cells.append((row.stage, row.epoch, row.step, *numbers, _duration(row.seconds)))
+    return Table("Epochs", ("stage", "epoch", "step", "train loss", "valid loss", *metrics, "time"), tuple(cells))
+
+
+def _groups(run: RunFolder) -> Iterator[Block]:
+    plan, schedule = _read(run.plan), _read(run.schedule)
+    used = {stage["name"]: stage["lr"] for stage in schedule["stages"]} if schedule else {}
+    result = run.read_result()
+    proofs = {stage.name: stage for stage in result.stages} if result else {}
+    for stage in _stages(plan):
+        rates = used.get(stage["name"]) or stage["schedule"]["lr"]
+        rows = [_group_row(group, values) for group, values in zip(stage["groups"], rates, strict=True)]
+        header = ("group", "layers", "parameters", "trained", "frozen", "batch norm", "lr start", "lr peak", "lr end")
+        epochs = stage["epochs"]
+        title = f"Stage {stage['name']}: {epochs} epoch{'' if epochs == 1 else 's'} of {stage['steps_per_epoch']} steps"
+        yield Table(title, header, tuple(rows))
+        said = _proof(proofs.get(stage["name"]))
+        if said:
+            yield Paragraph(said)
+        applied = [each for each in stage.get("rewrites", ()) if each["applies"]]
+        if applied:
+            yield Paragraph("Rewrites: " + "; ".join(f"{each['name']} ({each['reason']})" for each in applied))
+
+
+def _group_row(group: Mapping[str, Any], rates: Sequence[float] | None) -> tuple[Cell, ...]:
+    parameters, trained = group["parameters"], group["trainable_parameters"]
+    ends = (rates[0], max(rates), rates[-1]) if rates else (None, None, None)
+    frozen = ", ".join(group["frozen_layers"]) if group["frozen"] == "part" else group["frozen"]
+    return group["name"], _layers(group["layers"]), parameters, trained, frozen, group["batchnorm"], *ends
+
+
+def _proof(stage: StageResult | None) -> str:
+    proof = stage.freezing if stage is not None else None
+    if proof is None:
+        return ""
+    trained = proof.trained_tensors
+    moved = f"{trained - len(proof.still):,} of {trained:,} trained tensors moved"
+    if not proof.frozen_tensors:
+        return f"{moved}; nothing was frozen."
+    same = proof.frozen_tensors - len(proof.changed)
+    return f"Of {proof.frozen_tensors:,} frozen tensors {same:,} are bit for bit what they were; {moved}."
+
+
+def _layers(layers: Sequence[str]) -> str:
+    return ", ".join(layers) if len(layers) <= 3 else f"{layers[0]} … {layers[-1]} ({len(layers)})"
+
+
+def _data(run: RunFolder) -> Iterator[Block]:
+    if not run.vocabulary.exists():
+        return
+    facts = run.read_facts()
+    rows: list[tuple[Cell, ...]] = [("task", str(facts.task)), ("training examples", f"{facts.train:,}"),
+                                    ("validation examples", f"{facts.valid:,}")]  # fmt: skip
+    rows += [("test examples", f"{facts.test:,}")] if facts.test else []
+    for name, count in (("users", facts.users), ("items", facts.items)):
+        rows += [(name, f"{count:,}")] if count is not None else []
+    if facts.range is not None:
+        rows.append(("range of the training targets", f"{facts.range[0]:g} to {facts.range[1]:g}"))
+    if facts.classes is not None:
+        rows.append(("classes", f"{len(facts.classes):,}"))
+    rows.append(("fingerprint", facts.fingerprint))
+    yield Table("", ("what", "value"), tuple(rows))
+    if facts.classes is not None and facts.counts is not None:
+        yield Table("Classes", ("class", "training examples"), tuple(zip(facts.classes, facts.counts, strict=True)))
+    elif facts.classes is not None:
+        more = f", and {len(facts.classes) - _FEW:,} more" if len(facts.classes) > _FEW else ""
+        yield Paragraph(f"Classes: {', '.join(facts.classes[:_FEW])}{more}.")
+    for note in facts.notes:
+        yield Paragraph(f"Note: {note}.")
+
+
+def _spec(run: RunFolder) -> Iterator[Block]:
+    for title, path in (("As written", run.spec), ("With everything filled in", run.resolved)):
+        if path.exists():
+            yield Verbatim(title, path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _machine(run: RunFolder) -> Iterator[Block]:
+    result, facts = run.read_result(), _read(run.environment)
+    if result is not None:
+        yield Paragraph(f"Started {result.started}, {_duration(result.seconds)} in all.")
+        if result.changes:
+            yield Paragraph(f"Resumed though this had changed: {'; '.join(result.changes)}. It is not bit-exact.")
+    if facts is None:
+        return
+    versions = facts.get("versions") or {}
+    shown = ("device", "device_name", "cpu", "cpu_capability", "threads", "workers", "precision", "seed", "platform")
+    rows = [(name.replace("_", " "), str(facts[name])) for name in shown if facts.get(name) is not None]
+    yield Table("", ("what", "value"), tuple(rows))
+    yield Table("Versions", ("package", "version"), tuple((str(name), str(value)) for name, value in versions.items()))
+
+
+def _stages(plan: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    stages: Sequence[Mapping[str, Any]] = plan["stages"] if plan else ()
+    return stages
+
+
+def _metrics(rows: Sequence[EpochRow]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.metrics))
+
+
+def _cell(value: object) -> Cell:
+    return value if value is None or isinstance(value, int | float | str) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where the file is missing. Raises ValueError where it holds something else."""
+    if not path.exists():
+        return None
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name} does not hold an object")
+    return values
+
+
+COURSE: Mapping[str, Maker] = {"How it went": _curves}
+MAKE: Mapping[str, Maker] = {"What trained": _groups, "Data": _data, "Spec": _spec, "Machine": _machine}
+"""Sections of every report by title: those on how the run went, and those on what it was made of."""

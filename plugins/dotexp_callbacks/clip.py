@@ -1,0 +1,67 @@
+"""Clipping of the gradient before each step."""
+
+from __future__ import annotations
+
+import torch
+from dotexp.callbacks import Callback, Training
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils import get_total_norm
+
+from dotexp_callbacks.params import ClipParams
+
+
+class ClipNorm(Callback):
+    """Shortens the gradient, all of it as one vector, to a largest norm."""
+
+    def __init__(self, norm: float) -> None:
+        self._norm = norm
+        self._parameters: tuple[Parameter, ...] = ()
+
+    def stage_started(self, training: Training) -> None:
+        """Take the parameters that train."""
+        self._parameters = training.parameters
+
+    def before_step(self, step: int) -> None:
+        """Shorten it."""
+        gradients = _gradients(self._parameters)
+        if gradients:
+            share = (self._norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+            torch._foreach_mul_(gradients, share)
+
+
+class ClipValue(Callback):
+    """Bounds each number of the gradient."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+        self._parameters: tuple[Parameter, ...] = ()
+
+    def stage_started(self, training: Training) -> None:
+        """Take the parameters that train."""
+        self._parameters = training.parameters
+
+    def before_step(self, step: int) -> None:
+        """Bound them."""
+        for gradient in _gradients(self._parameters):
+            gradient.clamp_(-self._value, self._value)
+
+
+def _gradients(parameters: tuple[Parameter, ...]) -> list[Tensor]:
+    """The gradients, to be changed in place; of a sparse one, the values of its rows, each row once."""
+    found = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            found.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            found.append(parameter.grad)
+    return found
+
+
+def build(params: ClipParams) -> Callback:
+    """Build the clipping asked for."""
+    if params.value is not None:
+        return ClipValue(params.value)
+    assert params.norm is not None  # the parameters have one of the two
+    return ClipNorm(params.norm)

@@ -1,0 +1,44 @@
+"""Mixing of the examples of a batch, as torchvision does it; a batch's random numbers are those of its step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from dotexp.callbacks import Callback, Training
+from dotexp.parts import Batch
+from torchvision.transforms.v2 import CutMix, MixUp
+
+from dotexp_callbacks.params import CutmixParams, MixupParams
+
+
+class Mix(Callback):
+    """Mixes a batch's images (B, C, H, W) and its labels, which become shares of each class (B, classes)."""
+
+    def __init__(self, kind: type[MixUp | CutMix], alpha: float, p: float) -> None:
+        self._kind = kind
+        self._alpha = alpha
+        self._p = p
+        self._mix: MixUp | CutMix | None = None
+
+    def stage_started(self, training: Training) -> None:
+        """Learn how many classes there are."""
+        self._mix = self._kind(alpha=self._alpha, num_classes=training.facts.outputs)
+
+    def change_batch(self, batch: Batch) -> Batch:
+        """Mix it, or leave it as it is."""
+        if self._mix is None or (self._p < 1 and torch.rand(()).item() >= self._p):
+            return batch
+        (images,) = batch.inputs
+        images, shares = self._mix(images, batch.targets)
+        return replace(batch, inputs=(images,), targets=shares)
+
+
+def mixup(params: MixupParams) -> Callback:
+    """Build mixup."""
+    return Mix(MixUp, params.alpha, params.p)
+
+
+def cutmix(params: CutmixParams) -> Callback:
+    """Build cutmix."""
+    return Mix(CutMix, params.alpha, params.p)
