@@ -14,7 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from conftest import REPOSITORY
 from dotexp import ComponentError, DataContext, Problem, Task, UsageError, Use
+from dotexp.checking import load as load_spec
 from dotexp.engine.probe import Probe
 from dotexp.planner import make_plan
 from dotexp_collab import assembling, dotexp_components, sources
@@ -23,6 +25,8 @@ from dotexp_collab.data_params import ColumnSplitParams, OnBad, RatingsParams
 from dotexp_collab.encode import encode
 from dotexp_collab.ratings import build
 from dotexp_collab.rows import Rows, chunks
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from specs import resolved
@@ -532,6 +536,44 @@ def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "line 2: quotes that do not enclose" in problem.message and "quotes = false" in problem.help
 
 
+PIECES = st.sampled_from(
+    ['"', ",", "\n", "\r\n", "1", "22", "-0.5", "nan", "é", " ", "\x00", "\ufeff", "a b", "\t", "::"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(lambda pieces: "".join(pieces).encode())),
+    st.sampled_from([",", "\t", "::"]),
+    st.booleans(),
+    st.sampled_from(["utf-8", "latin-1", "utf-16", "raw_unicode_escape", "utf-7", "shift_jis"]),
+    st.sampled_from(list(OnBad)),
+)
+def test_whatever_is_in_a_file_it_is_read_or_refused(
+    tmp_path: Path, content: bytes, separator: str, quotes: bool, encoding: str, on_bad: OnBad
+) -> None:
+    path = written(tmp_path, content)
+    try:
+        data = load(path, valid=path, separator=separator, quotes=quotes, encoding=encoding, on_bad=on_bad)
+    except ComponentError as refused:
+        assert refused.problem.code in ("E401", "E402") and refused.problem.message
+    else:
+        assert data.facts.train == data.facts.valid > 0
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_parquet_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    whole = bytearray(parquet(tmp_path, u=[1, 2, 3] * 9, i=["a", "b", "c"] * 9, r=[1.0, 2.0, 3.5] * 9).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(4, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path = written(tmp_path, bytes(whole[: data.draw(st.integers(5, len(whole)))]), "damaged.parquet")
+    try:
+        assert load(path, valid=path).facts.train > 0
+    except ComponentError as refused:
+        assert refused.problem.code == "E402"
+
+
 # ids that look alike
 
 
@@ -707,3 +749,25 @@ def test_movielens_split_is_spread_over_users(real_data: Path) -> None:
     data = load(real_data / "ml-100k" / "u.data", separator="\t")
     mean = {name: np.mean([r for _, _, r in triples(data, name, 4096)]) for name in ("train", "valid")}
     assert mean["train"] == pytest.approx(mean["valid"], abs=0.04)  # five standard errors of 20,000 ratings
+
+
+def planned(spec: str, *sets: str) -> dict[str, Any]:
+    found, _ = make_plan(load_spec(REPOSITORY / "specs" / spec, sets), Probe())
+    data: dict[str, Any] = found.as_json()["data"]
+    return data
+
+
+def test_the_spec_of_a_published_split(real_data: Path) -> None:
+    folder = real_data / "ml-100k"
+    files = {"path": "u1.base", "valid": "u1.test", "items": "u.item"}
+    data = planned("movielens-u1.exp", *(f"data.{name}={folder / file}" for name, file in files.items()))
+    assert (data["train"], data["valid"], data["users"], data["range"]) == (80_000, 20_000, 943, (1, 5))
+    assert data["summary"] == {"rows": 100_000, "duplicates": 0}
+
+
+@pytest.mark.slow
+def test_the_spec_of_jester(real_data: Path) -> None:
+    data = planned("jester.exp", f"data.path={real_data / 'jester-1' / 'ratings.csv.gz'}")
+    assert (data["users"], data["items"], data["summary"]["rows"]) == (24_983, 100, 1_810_455)
+    assert (data["valid"], data["train"]) == (181_045, 1_629_410)
+    assert data["range"] == (pytest.approx(-9.95), 10)

@@ -68,7 +68,7 @@ def by_hand(net: SvdPlusPlus, user: int, item: int) -> float:
 
 
 PAIRS = [(u, i) for u in range(USERS + 1) for i in range(ITEMS + 1)]
-SVD = [SvdPlusPlusParams(factors=3, bounded=False, histories=h) for h in Histories if h is not Histories.none]
+SVD = [SvdPlusPlusParams(factors=3, bounded=False, histories=h) for h in Histories if h is not Histories.off]
 WITH_FEATURES = [FeatureDotBiasParams(factors=3, bounded=False, histories=h) for h in Histories]
 
 

@@ -17,8 +17,8 @@ def training_pairs(train: Part) -> tuple[Tensor, Tensor]:
     users: list[Tensor] = []
     items: list[Tensor] = []
     for batch in train.batches(torch.arange(len(train)), _READ, None, torch.device("cpu")):
-        users.append(batch.inputs[0])
-        items.append(batch.inputs[1])
+        users.append(batch.inputs[0].long())
+        items.append(batch.inputs[1].long())
     return torch.cat(users), torch.cat(items)
 
 
@@ -85,7 +85,7 @@ class History(nn.Module):
         return self.pairs[places] == keys
 
     def _shortened(self, keys: Tensor, longest: int) -> Tensor:
-        """Keep `longest` of each owner's pairs, drawn by the pair alone."""
+        """Keep `longest` of each owner's pairs; the sorted pairs alone say which."""
         generator = torch.Generator().manual_seed(derive(0, "history"))
         drawn = torch.rand(len(keys), generator=generator, dtype=torch.float64)
         owners = keys // (self._others + 1)

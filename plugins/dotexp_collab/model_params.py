@@ -72,12 +72,12 @@ class EmbeddingDotBiasParams(RatingModelParams, FactorsParams):
 
 
 class Histories(StrEnum):
-    """Whose lists of training ratings count: users' lists of items, items' lists of users, both, or none."""
+    """Whose lists of training ratings count: users' lists of items, items' lists of users, both, or off."""
 
     both = "both"
     users = "users"
     items = "items"
-    none = "none"
+    off = "off"
 
 
 class SvdPlusPlusParams(RatingModelParams, FactorsParams):
@@ -105,7 +105,7 @@ class FeatureDotBiasParams(SvdPlusPlusParams):
     """
 
     histories: Histories = Field(
-        Histories.none,
+        Histories.off,
         description="whose lists of ratings count as well, as in svd_plus_plus",
     )
 

@@ -89,10 +89,15 @@ def text_blocks(path: Path, field: str, form: Form, digest: Digest) -> Iterator[
         packed = _starts(path, field).startswith(_GZIP)
         for data in _unpacked(raw, path, field) if packed else raw.blocks():
             try:
-                held += decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                lines += held.count("\n") + error.object[: error.start].count(b"\n")
+                text = decoder.decode(data, final=not data)
+                if not text.isascii():
+                    text.encode()  # some encodings make halves of characters
+            except UnicodeError as error:
+                lines += held.count("\n")
+                if isinstance(error, UnicodeDecodeError):
+                    lines += error.object[: error.start].count(b"\n")
                 raise _another_encoding(path, field, form, lines + 1) from None
+            held += text
             if not lines:
                 held = held.removeprefix("\ufeff")
             cut = _last_line_end(held, form.quotes) if data else len(held)

@@ -89,10 +89,11 @@ def measure(size: str, given: argparse.Namespace) -> Measured:
     torch.set_num_threads(1)
     rows, users, items = _numbers(size)
     with tempfile.TemporaryDirectory() as folder:
-        _planned(f"latent_ratings(users = 500, items = 300, {_held(40_000, given)}", given, folder, DataStore())
+        _planned(f"latent_ratings(users = 500, items = 300, {_held(15_000, given)}", given, folder)  # imports libraries
         density = rows / (users * items)
         data = f"latent_ratings(users = {users}, items = {items}, density = {density!r}, {_held(rows, given)}"
         if given.file:
+            _planned(f'ratings("{_written(Path(folder), 40_000, 500, 300)}", {_held(40_000, given)}', given, folder)
             data = f'ratings("{_written(Path(folder), rows, users, items)}", {_held(rows, given)}'
         before, start = _resident(), perf_counter()
         store = DataStore()
@@ -129,7 +130,7 @@ def _trained(plan: Plan, store: DataStore, most: int) -> tuple[float, float]:
     return begun - start, (ended - begun) / max(1, steps - first)
 
 
-def _planned(data: str, given: argparse.Namespace, folder: str, store: DataStore) -> Plan:
+def _planned(data: str, given: argparse.Namespace, folder: str, store: DataStore | None = None) -> Plan:
     spec = Path(folder) / "benchmark.exp"
     spec.write_text(
         f"experiment benchmark\ndata {data}\nmodel embedding_dot_bias(factors = {given.factors})\nloss mse\n"
