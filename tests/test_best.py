@@ -15,6 +15,7 @@ from dotexp import Component, DataFacts, Params, Task, Use, api
 from dotexp.callbacks import Callback, EpochRow, Training
 from dotexp.checkpoints import Position, positions
 from dotexp.cli.display import Display
+from dotexp.cli.run import close
 from dotexp.engine.evaluation import evaluate_run
 from dotexp.engine.executor import execute
 from dotexp.engine.weights import load_weights
@@ -153,7 +154,7 @@ def worsening(*callbacks: Use) -> Plan:
     return plan(stage(data=DATA, epochs=5, lr=0.3, callbacks=[*callbacks, SNAPSHOT]), data=DATA, seed=2)
 
 
-def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path) -> None:
+def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, result = run(worsening(callback("keep_best")), tmp_path)
     losses = [each.valid_loss or math.inf for each in folder.read_epochs()]
     best = losses.index(min(losses)) + 1
@@ -164,6 +165,9 @@ def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path) -> None:
     assert (result.stages[0].best_epoch, result.stages[0].valid_loss) == (best, min(losses))
     assert evaluate_run(worsening(), folder, "valid").loss == pytest.approx(min(losses), rel=1e-6)
     assert (result.stages[0].epochs, result.stages[0].stopped) == (5, None)
+    close(folder, tmp_path)
+    said = f"stage {result.stages[0].name} ended with the weights of epoch {best}, its best"
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("names", [("ema", "keep_best"), ("keep_best", "ema")])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Iterator
-from enum import Enum
+from enum import Enum, StrEnum
 from importlib import import_module
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 from dotexp.components import KINDS, Component, Params, load_attribute
+from dotexp.testing import check_component
+from pydantic import Field
 from pydantic.fields import FieldInfo
 
-PLUGINS = ("dotexp_vision", "dotexp_collab", "dotexp_optimizers", "dotexp_losses")
+PLUGINS = ("dotexp_callbacks", "dotexp_collab", "dotexp_losses", "dotexp_optimizers", "dotexp_vision")
 COMPONENTS: list[Component] = [c for plugin in PLUGINS for c in import_module(plugin).dotexp_components()]
 FIELDS = [(c, name, field) for c in COMPONENTS for name, field in c.params.model_fields.items()]
 
@@ -62,6 +64,27 @@ def test_every_component_has_a_kind_and_a_builder(component: Component) -> None:
     assert component.kind in KINDS
     for reference in filter(None, [component.build, component.encode, component.recommend, component.similar]):
         assert callable(load_attribute(reference))
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=label)
+def test_every_component_passes_the_check_for_plugins(component: Component) -> None:
+    check_component(component)
+
+
+class Rest(StrEnum):
+    some = "some"
+    none = "none"
+
+
+class RestParams(Params):
+    """What is left."""
+
+    rest: Rest = Field(Rest.some, description="how much")
+
+
+def test_a_member_that_a_spec_cannot_name_is_refused() -> None:
+    with pytest.raises(AssertionError, match="a spec cannot name none"):
+        check_component(Component("loss", "rest", RestParams, "dotexp_losses.losses:cross_entropy"))
 
 
 def test_no_kind_has_a_name_twice() -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import dotexp
 import numpy as np
 import pytest
+import torch
+from dotexp import DataContext
+from dotexp.parts import Part
 from dotexp.reports import Table
 from dotexp.runs import RunFolder
 from dotexp_collab.data_params import LatentRatingsParams
-from dotexp_collab.latent import Truth, truth
+from dotexp_collab.latent import Truth, build, truth
 from numpy.typing import NDArray
 
 TRUE_FACTORS, FACTORS, SEED = 5, 8, 42
@@ -67,6 +70,24 @@ def test_a_bias_says_more_than_a_mean(run: RunFolder, real: Truth) -> None:
     means = by_id(tables, value=3)
     of_means = np.corrcoef(np.log(means / (5 - means)), real.item_bias)[0, 1]
     assert np.corrcoef(by_id(tables), real.item_bias)[0, 1] > of_means + 0.01  # 0.975
+
+
+def rated(part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    (batch,) = part.batches(torch.arange(len(part)), len(part), None, torch.device("cpu"))
+    users, items = (codes.numpy() for codes in batch.inputs)
+    return users, items, batch.targets.double().numpy()
+
+
+def test_predictions_miss_by_a_seventh_of_what_the_means_do(run: RunFolder) -> None:
+    data = build(DATA, DataContext(SEED))
+    users, items, ratings = rated(data.part("train"))
+    overall = ratings.mean()
+    of_user, of_item = (np.bincount(codes, ratings) / np.bincount(codes).clip(1) for codes in (users, items))
+    users, items, ratings = rated(data.part("valid"))
+    misses = [of_user[users], of_item[items], of_user[users] + of_item[items] - overall]
+    of_means = min(np.sqrt(((guess - ratings) ** 2).mean()) for guess in misses)
+    of_model = run.read_epochs()[-1].valid_loss ** 0.5
+    assert 0.1 < of_model < of_means / 7  # 0.12 and 0.97, of which the noise has 0.1
 
 
 def test_the_number_of_true_factors_shows_in_the_variance_explained(run: RunFolder) -> None:

@@ -313,9 +313,7 @@ def _write_report(
         from dotexp.engine.reporting import report_sections
 
         try:
-            asked, found = report_sections(
-                experiment, folder, store or DataStore(), drawer, _origins(registry), device
-            )
+            asked, found = report_sections(experiment, folder, store or DataStore(), drawer, _origins(registry), device)
             problems = [*problems, *found]
         except (DotexpError, OSError) as error:
             asked = [drawer.failure("Sections asked for", str(error))]

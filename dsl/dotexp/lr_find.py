@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from dotexp.checking import SpecPath, load
 from dotexp.diagnostics import Diagnostic, UsageError
-from dotexp.lr_suggestions import FIRST, LAST, STEPS, LrFind, suggest, sweep_rates
+from dotexp.lr_suggestions import FIRST, LAST, STEPS, LrFind, Sweep, suggest, sweep_rates
 from dotexp.planner import make_plan
 from dotexp.plans import Plan
-from dotexp.plugins import load_registry
+from dotexp.plugins import Registry, load_registry
 from dotexp.rate_edits import peaks_of, scaled_rate, stage_of
 from dotexp.resolve import Resolved
 from dotexp.runs import DEFAULT_ROOT, RunFolder, newest_unfinished, open_run
@@ -69,15 +69,23 @@ def find_lr(
     rates = sweep_rates(steps, first, last)
     warn = listener.warned if listener is not None else None
     sweep = sweep_stage(plan, index, group, tuple(peaks.values()), rates, start, store, device, progress, warn)
+    return _found(resolved, plan, index, plan.stages[index].groups[group].name, sweep, start.said, registry)
+
+
+def _found(
+    resolved: Resolved, plan: Plan, index: int, reference: str, sweep: Sweep, start: str, registry: Registry
+) -> LrFind:
+    """Read the suggestions off a sweep whose rates are those of the group `reference`."""
+    name = plan.stages[index].name
+    peaks = peaks_of(resolved.experiment, name)
     suggestions = suggest(sweep)
-    reference = plan.stages[index].groups[group].name
     factors = {rule: None if rate is None else rate / (peaks[reference] or 1.0) for rule, rate in suggestions.items()}
     return LrFind(
         experiment=plan.experiment.name,
         stage=name,
         group=reference,
         peaks={each: peaks[each] if rates is not None else None for each, rates in _by_group(plan, index)},
-        start=start.said,
+        start=start,
         sweep=sweep,
         suggestions=suggestions,
         values={

@@ -13,8 +13,6 @@ from dotexp.components import KINDS, Component, Params, load_attribute
 from dotexp.resolve.annotations import expected_for
 from dotexp.resolve.bounds import bounds_of
 
-_PASSIVE = ("split",)
-
 
 def check_component(component: Component) -> None:
     """Assert what the language relies on: a known kind, documented and bounded parameters, defaults that validate,
@@ -27,13 +25,14 @@ def check_component(component: Component) -> None:
     for name, field in component.params.model_fields.items():
         _check_field(f"{label}: parameter {name}", field)
     _check_defaults(label, component.params)
-    if component.kind not in _PASSIVE:
-        assert callable(load_attribute(component.build)), f"{label}: {component.build} is not a function"
+    assert callable(load_attribute(component.build)), f"{label}: {component.build} is not a function"
 
 
 def _check_field(label: str, field: FieldInfo) -> None:
     assert field.description, f"{label} has no description"
-    expected_for(field)  # raises TypeError for a type that the language has no value for
+    expected = expected_for(field)  # raises TypeError for a type that the language has no value for
+    hidden = sorted({"true", "false", "none"} & set(expected.members))
+    assert not hidden, f"{label}: a spec cannot name {hidden[0]}, which is a constant of the language"
     assert bounds_of(field) or not _holds_numbers(field.annotation), f"{label} holds numbers without bounds"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Settings(NamedTuple):
     mean_start: bool = False
 
 
-class RatingModel(nn.Module):
+class RatingModel(nn.Module, ABC):
     """Base of the models that map coded users (B,) and items (B,) to ratings (B,).
 
     Tables have a row for each known id, from 1, and row 0 for unknown ids. With an `unknown_rate`, ids are hidden at
@@ -92,9 +93,9 @@ class RatingModel(nn.Module):
         low, high = self.y_range
         return torch.sigmoid(score) * (high - low) + low
 
+    @abstractmethod
     def item_vectors(self) -> Tensor:
         """What the model knows of each item beside its bias, (items + 1, width); row 0 is the unknown item's."""
-        raise NotImplementedError
 
     def _unknown(self, tables: Sequence[nn.Embedding]) -> list[Tensor]:
         """Mean row of each table, kept until the table changes: weights may be loaded in evaluation mode too."""

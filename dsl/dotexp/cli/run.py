@@ -99,6 +99,9 @@ def close(folder: RunFolder, root: Path) -> None:
     last = result.stages[-1]
     numbers = "".join(f", {name} {said(value)}" for name, value in last.metrics.items())
     click.echo(f"{folder.name}: valid loss {said(last.valid_loss)}{numbers} ({result.seconds:.0f} s)")
+    for stage in result.stages:
+        if stage.best_epoch is not None:
+            click.echo(f"  stage {stage.name} ended with the weights of epoch {stage.best_epoch}, its best")
     option = "" if root == Path("runs") else f" --runs {root}"
     click.echo(f"  in {folder.path}")
     if folder.report.exists():
