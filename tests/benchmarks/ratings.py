@@ -95,12 +95,12 @@ def measure(size: str, given: argparse.Namespace) -> Measured:
         if given.file:
             _planned(f'ratings("{_written(Path(folder), 40_000, 500, 300)}", {_held(40_000, given)}', given, folder)
             data = f'ratings("{_written(Path(folder), rows, users, items)}", {_held(rows, given)}'
-        before, start = _resident(), perf_counter()
+        before, start = resident(), perf_counter()
         store = DataStore()
         plan = _planned(data, given, folder, store)
-        source, peak = perf_counter() - start, _peak()
+        source, top = perf_counter() - start, peak()
         order, batch = _trained(plan, store, int(given.most / given.batch))
-    return Measured(size, source, order, batch / given.batch * 1e6, batch, peak - before, _peak() - before)
+    return Measured(size, source, order, batch / given.batch * 1e6, batch, top - before, peak() - before)
 
 
 def _trained(plan: Plan, store: DataStore, most: int) -> tuple[float, float]:
@@ -178,12 +178,12 @@ def _numbers(size: str) -> tuple[int, int, int]:
     return rows, users, items
 
 
-def _resident() -> int:
+def resident() -> int:
     """Memory of this process now, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _peak() -> int:
+def peak() -> int:
     """The most memory that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
