@@ -16,7 +16,7 @@ from dotexp.testing import check_component
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-PLUGINS = ("dotexp_callbacks", "dotexp_collab", "dotexp_losses", "dotexp_optimizers", "dotexp_vision")
+PLUGINS = ("dotexp_callbacks", "dotexp_collab", "dotexp_losses", "dotexp_optimizers", "dotexp_timm", "dotexp_vision")
 COMPONENTS: list[Component] = [c for plugin in PLUGINS for c in import_module(plugin).dotexp_components()]
 FIELDS = [(c, name, field) for c in COMPONENTS for name, field in c.params.model_fields.items()]
 

@@ -103,7 +103,7 @@ def test_a_run_on_photographs(browser: Browser, real_data: Path, tmp_path: Path)
     weights = real_data / "squeezenet1_1-imagenet" / "squeezenet1_1-features-rgb-norm.pth"
     (tmp_path / "ants.exp").write_text(f"""
         experiment ants
-        data image_folder("{real_data / 'hymenoptera'}", valid = "val", size = 96, batch_size = 32, augment = standard)
+        data image_folder("{real_data / "hymenoptera"}", valid = "val", size = 96, batch_size = 32, augment = standard)
         model {{ body squeezenet1_1(weights = "{weights}")  head mlp([64]) }}
         loss cross_entropy
         metrics accuracy

@@ -34,7 +34,9 @@ _SHOWN = 5
 )
 @click.option("--seen", is_flag=True, help="With --user: what the user has rated, too; the data is not opened then.")
 @click.option(
-    "--tta", type=click.IntRange(1, 100), metavar="N",
+    "--tta",
+    type=click.IntRange(1, 100),
+    metavar="N",
     help="Average with N passes over images varied as in training (test-time augmentation).",
 )
 @set_option

@@ -55,9 +55,7 @@ def _require_model(run: RunFolder) -> None:
         raise UsageError(f"{run.path} has no model to predict with: the run is {run.status}")
 
 
-def _restored(
-    experiment: Experiment, run: RunFolder, device: Device | None
-) -> tuple[Network, nn.Module, torch.device]:
+def _restored(experiment: Experiment, run: RunFolder, device: Device | None) -> tuple[Network, nn.Module, torch.device]:
     with machine(experiment.runtime, device) as chosen:
         facts = run.read_facts()
         network = restore_network(experiment.model, facts, run.model).to(chosen).eval()

@@ -89,9 +89,7 @@ def _drawing(lines: Sequence[Line], spans: Sequence[Span]) -> Callable[[], Figur
     return lambda: _figure(lines, spans, "epoch", start=0.5, markers=True)
 
 
-def _figure(
-    lines: Sequence[Line], spans: Sequence[Span], x: str, start: float = 0.0, markers: bool = False
-) -> Figure:
+def _figure(lines: Sequence[Line], spans: Sequence[Span], x: str, start: float = 0.0, markers: bool = False) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
