@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -248,6 +249,29 @@ def test_the_newest_are_kept_and_the_best(tmp_path: Path) -> None:
     assert [position.epochs for position in positions(folder)] == [7, 2], "a resumed run knows the best so far"
     _saver(tmp_path, keep_checkpoints=1, keep_best=False).save(Position(0, 80, 8), {}, {}, wait=True)
     assert [position.epochs for position in positions(folder)] == [8]
+
+
+class CutShortError(Exception):
+    """What a signal's handler raises, wherever the training thread is: a worker's death, a second Ctrl-C."""
+
+
+def test_saves_that_signals_cut_short_leave_the_next_ones_sound(tmp_path: Path) -> None:
+    def cut(*_: object) -> None:
+        raise CutShortError
+
+    saver, before = _saver(tmp_path), signal.signal(signal.SIGALRM, cut)
+    try:
+        for epoch in range(1, 101):
+            with suppress(CutShortError):
+                signal.setitimer(signal.ITIMER_REAL, (1 + epoch % 100) * 2e-6)
+                saver.save(Position(0, epoch, epoch), {}, {"x": torch.tensor(epoch)})
+                sleep(3e-4)
+            saver.settle()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    saver.save(Position(0, 101, 101), {}, {"x": torch.tensor(101)}, wait=True)
+    stored, damaged = read_newest(tmp_path / "checkpoints")
+    assert stored is not None and stored.position == Position(0, 101, 101) and not damaged
 
 
 def test_a_copy_is_saved_and_not_what_training_makes_of_it(tmp_path: Path) -> None:

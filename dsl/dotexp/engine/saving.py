@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from time import monotonic, perf_counter
 from typing import Any
+from weakref import finalize
 
 from dotexp.checkpoints import Position, positions, read_facts, remove_checkpoint, write_checkpoint
 from dotexp.diagnostics import RunError
@@ -29,7 +32,13 @@ class Saver:
         self._folder = folder
         self._runtime = runtime
         self._warn = warn
-        self._thread: Thread | None = None
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._done: SimpleQueue[object] = SimpleQueue()
+        self._writing = False
+        # One thread, started here: a signal's handler that raises (a worker has died, Ctrl-C again) inside a later
+        # start, or inside a lock of Python's, would leave what nobody can wait for. These queues are not cut short.
+        Thread(target=_serve, args=(self._work,), daemon=True).start()
+        finalize(self, self._work.put, None)
         self._last = monotonic()
         self._cost = 0.0
         self._told = False
@@ -69,38 +78,41 @@ class Saver:
         copying = perf_counter() - start
         self._last = monotonic()
         content = {**facts, "state": tree}
-        self._thread = Thread(target=self._write, args=(position, content, copies, copying), daemon=True)
-        self._thread.start()
+        self._work.put(partial(self._write, position, content, copies, copying))
         if wait:
             self.settle()
 
     def settle(self) -> None:
         """Wait for the write under way, and warn where one has failed."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if self.failure is not None and not self._told:
-            self._told = True
-            self._warn(f"{self.failure}; training goes on, and what is done from now on may be lost")
+        token = object()
+        self._work.put(partial(self._done.put, token))  # behind whatever was handed over before
+        while self._done.get() is not token:
+            pass
+        self._tell()
 
     def poll(self) -> None:
         """Warn where a save has failed meanwhile, without waiting for one."""
         if not self._busy():
-            self.settle()
+            self._tell()
 
     def require(self) -> None:
         """Raise RunError where the last save failed."""
         if self.failure is not None:
             raise RunError(self.failure)
 
+    def _tell(self) -> None:
+        if self.failure is not None and not self._told:
+            self._told = True
+            self._warn(f"{self.failure}; training goes on, and what is done from now on may be lost")
+
     def _busy(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._writing or not self._work.empty()
 
     def _waited(self) -> float:
         return monotonic() - self._last
 
     def _write(self, position: Position, facts: Mapping[str, Any], tensors: Tensors, copying: float) -> None:
-        start = perf_counter()
+        self._writing, start = True, perf_counter()
         size = sum(tensor.nbytes for tensor in tensors.values())
         try:
             write_checkpoint(self._folder, position, facts, to_bytes(tensors))
@@ -108,7 +120,7 @@ class Saver:
             self._prune(position, facts)
         except Exception as error:  # a thread's error must be told, whatever it is
             self.failure = said_of_disk(error, self._folder / f"{position.name}.safetensors", size)
-        self._cost = copying + perf_counter() - start
+        self._cost, self._writing = copying + perf_counter() - start, False
 
     def _prune(self, newest: Position, facts: Mapping[str, Any]) -> None:
         valid = facts.get("valid_loss")
@@ -126,6 +138,13 @@ class Saver:
             (facts.get("valid_loss"), p) for p in positions(self._folder) if (facts := read_facts(self._folder, p))
         ]
         return min(((loss, position) for loss, position in found if loss is not None), default=None)
+
+
+def _serve(work: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do what comes, in order, until None does."""
+    while (job := work.get()) is not None:
+        job()
+        del job  # it holds a copy of the state, and the saver
 
 
 def said_of_disk(error: Exception, path: Path, size: int) -> str:
