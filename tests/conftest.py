@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from paths import REPOSITORY
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from docs import LANGUAGE, codes_table, components_table, section
-from dotexp import hookspecs
 from dotexp.cli import COMMANDS
-from dotexp.hookspecs import PROJECT
+from dotexp.components import hookspecs
+from dotexp.components.hookspecs import PROJECT
+from paths import REPOSITORY
 
 from specs import checked
 
@@ -45,8 +45,8 @@ def test_the_fragments_are_fine_on_top_of_the_first_example(tmp_path: Path) -> N
 
 def test_the_tables_are_the_codes() -> None:
     text = LANGUAGE.read_text()
-    assert section(text, "components") == components_table(), "run: python tests/docs.py"
-    assert section(text, "codes") == codes_table(), "run: python tests/docs.py"
+    assert section(text, "components") == components_table(), "run: python tests/support/docs.py"
+    assert section(text, "codes") == codes_table(), "run: python tests/support/docs.py"
 
 
 def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None:

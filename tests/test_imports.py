@@ -9,28 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "dsl" / "dotexp"
-ORDER = (
-    "source", "diagnostics", "seeds", "document", "names", "literals", "tokens", "grammar", "trouble", "sign_errors",
-    "syntax_errors", "building", "reading", "parser", "components", "builtins", "hookspecs", "spec", "plugins",
-    "resolve", "checking", "schedules", "splits", "parts", "pretrained", "reports", "plans", "hints", "planner",
-    "proofs", "runs", "lr_suggestions", "spec_edits", "rate_edits", "reporting", "callbacks", "locks", "checkpoints",
-    "engine", "testing", "interpreting", "lr_find", "recommending", "api", "cli",
-)  # fmt: skip
-"""Every module of the package, the lowest first: a module imports only what stands before it."""
+ORDER = ("language", "components", "experiment", "planning", "runs", "sdk", "reporting", "engine", "commands", "cli")
+"""Folders of the package in the order in which data flows: a module imports from its own and from those before it."""
 
-FREE = {"__init__", "api"}
-"""The public face re-exports from anywhere."""
+GROUND = {"version"}
+"""Modules beside the folders that any other may import."""
+
+FACE = {"__init__", "testing"}
+"""Modules beside the folders that no folder imports."""
 
 
-def modules() -> list[str]:
-    return sorted({path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if _is_module(path)})
-
-
-def _is_module(path: Path) -> bool:
-    return path.suffix == ".py" or (path / "__init__.py").exists()
+def folders() -> set[str]:
+    return {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 
 
 def imports(file: Path, typing_too: bool = False) -> Iterator[str]:
@@ -52,23 +45,24 @@ def imports(file: Path, typing_too: bool = False) -> Iterator[str]:
             yield from (name.name for name in node.names)
 
 
-def test_every_module_has_its_place_in_the_order() -> None:
-    assert set(modules()) - {"__init__"} == set(ORDER)
+def test_every_folder_and_module_has_its_place() -> None:
+    assert folders() == set(ORDER)
+    assert {path.stem for path in PACKAGE.glob("*.py")} == GROUND | FACE
 
 
-@pytest.mark.parametrize("module", [name for name in ORDER if name not in FREE])
-def test_a_module_imports_downward_only(module: str) -> None:
-    path = PACKAGE / f"{module}.py"
-    files = [path] if path.exists() else sorted((PACKAGE / module).rglob("*.py"))
-    allowed = set(ORDER[: ORDER.index(module) + 1])
+@pytest.mark.parametrize("folder", ORDER)
+def test_a_folder_imports_downward_only(folder: str) -> None:
+    allowed = {*ORDER[: ORDER.index(folder) + 1], *GROUND}
+    files = sorted((PACKAGE / folder).rglob("*.py"))
+    assert files
     for file in files:
         for name in imports(file):
             parts = name.split(".")
-            if parts[0] == "dotexp" and len(parts) > 1 and parts[1] in ORDER:
-                assert parts[1] in allowed, f"{file.name} imports {name}, which stands above {module}"
+            if parts[0] == "dotexp" and len(parts) > 1:
+                assert parts[1] in allowed, f"{file} imports {name}, which stands above {folder}"
 
 
-HELPERS = ("callbacks", "parts", "pretrained", "reports", "schedules", "seeds", "splits")
+HELPERS = ("callback", "data", "report", "schedules", "seeds", "splits", "weights")
 """Modules that plugins may import beside the names `dotexp` exports."""
 
 
@@ -77,12 +71,12 @@ def test_plugins_import_only_what_dotexp_exports(file: Path) -> None:
     import dotexp
 
     public = {f"dotexp.{name}" for name in dotexp.__all__} | {"dotexp"}
-    helpers = {f"dotexp.{name}" for name in HELPERS}
+    helpers = {f"dotexp.sdk.{name}" for name in HELPERS} | {"dotexp.sdk"}
     for name in imports(file, typing_too=True):
         if name.split(".")[0] == "dotexp":
             assert name in public | helpers or name.rsplit(".", 1)[0] in helpers, name
         other = name.split(".")[0]
-        assert not other.startswith("dotexp_") or other == file.parent.name, f"{file} imports {name}"
+        assert not other.startswith("dotexp_") or other in file.parts, f"{file} imports {name}"
 
 
 SPECS = sorted(f"specs/{path.name}" for path in (REPOSITORY / "specs").glob("*.exp"))

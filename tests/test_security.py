@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 import torch
 from dotexp import ComponentError, DataContext, UsageError
-from dotexp.diagnostics import Diagnostic, render
-from dotexp.engine.probe import Probe
-from dotexp.plugins import load_registry
-from dotexp.resolve.json import as_json
-from dotexp.resolve.text import as_text
-from dotexp.runs import create_run
-from dotexp.source import source_from_text
-from dotexp_collab import sources
-from dotexp_collab.data_params import RatingsParams
-from dotexp_collab.ratings import build
-from dotexp_vision.pixels import MOST_PIXELS, UnreadableImageError, read_image
-from dotexp_vision.weights import read_tensors
+from dotexp.components.registry import load_registry
+from dotexp.engine.build.probe import Probe
+from dotexp.experiment.json import as_json
+from dotexp.experiment.text import as_text
+from dotexp.language.diagnostics import Diagnostic, render
+from dotexp.language.source import source_from_text
+from dotexp.runs.folder import create_run
+from dotexp_collab.data import sources
+from dotexp_collab.data.params import RatingsParams
+from dotexp_collab.data.ratings import build
+from dotexp_vision.data.decode import MOST_PIXELS, UnreadableImageError, read_image
+from dotexp_vision.models.weights import read_tensors
 
 from specs import IMAGES, RATINGS, checked, faults, resolved
 
@@ -173,7 +173,7 @@ def tensor(shape: list[int], offsets: list[int]) -> bytes:
     ],
 )
 def test_hostile_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
-    from dotexp.engine.weights import load_weights
+    from dotexp.engine.build.weights import load_weights
 
     file = tmp_path / "a.safetensors"
     file.write_bytes(content)
@@ -298,8 +298,8 @@ def test_controls_and_changes_of_direction_are_written_out_as_escapes() -> None:
 @pytest.mark.parametrize("metadata", ["[]", "3", '{"ties": []}', '{"ties": {"a": []}}', "[" * 100_000])
 def test_weights_with_hostile_metadata_are_refused(metadata: str, tmp_path: Path) -> None:
     import torch
-    from dotexp.diagnostics import ComponentError
-    from dotexp.engine.weights import load_weights
+    from dotexp.engine.build.weights import load_weights
+    from dotexp.language.diagnostics import ComponentError
     from safetensors.torch import save
 
     path = tmp_path / "x.safetensors"
@@ -310,8 +310,8 @@ def test_weights_with_hostile_metadata_are_refused(metadata: str, tmp_path: Path
 
 
 def test_a_spec_that_never_ends_is_refused() -> None:
-    from dotexp.checking import check
-    from dotexp.diagnostics import UsageError
+    from dotexp.experiment.checking import check
+    from dotexp.language.diagnostics import UsageError
 
     with pytest.raises(UsageError, match="not a file"):
         check("/dev/zero")

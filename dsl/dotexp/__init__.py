@@ -9,36 +9,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dotexp.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from dotexp.api import Prediction, evaluate, plan, predict, report, resume, run, verify
-    from dotexp.checking import check, load
-    from dotexp.components import (
+    from dotexp.commands.interpreting import interpret
+    from dotexp.commands.lr_find import find_lr
+    from dotexp.commands.recommending import recommend, similar_items
+    from dotexp.commands.workspace import Prediction, evaluate, plan, predict, report, resume, run, verify
+    from dotexp.components.component import (
         Body,
         Component,
         DataContext,
-        DataFacts,
         DataParams,
-        Facts,
-        LayerGroup,
         LearningRate,
-        OfKind,
-        Params,
-        Percent,
         PolicyParams,
-        Positional,
-        Range,
         RunWeights,
         Schedule,
-        Task,
         Use,
     )
-    from dotexp.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
-    from dotexp.hookspecs import hookimpl
-    from dotexp.interpreting import interpret
-    from dotexp.lr_find import find_lr
-    from dotexp.recommending import recommend, similar_items
-
-__version__ = "0.1.0"
+    from dotexp.components.facts import DataFacts, Facts, LayerGroup, Task
+    from dotexp.components.hookspecs import hookimpl
+    from dotexp.components.params import OfKind, Params, Percent, Positional, Range
+    from dotexp.experiment.checking import check, load
+    from dotexp.language.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
 
 __all__ = [
     "Body",
@@ -83,18 +76,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "dotexp.checking": {"check", "load"},
-    "dotexp.api": {"Prediction", "evaluate", "plan", "predict", "report", "resume", "run", "verify"},
-    "dotexp.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},
-    "dotexp.hookspecs": {"hookimpl"},
-    "dotexp.interpreting": {"interpret"},
-    "dotexp.lr_find": {"find_lr"},
-    "dotexp.recommending": {"recommend", "similar_items"},
+    "dotexp.commands.interpreting": {"interpret"},
+    "dotexp.commands.lr_find": {"find_lr"},
+    "dotexp.commands.recommending": {"recommend", "similar_items"},
+    "dotexp.commands.workspace": {"Prediction", "evaluate", "plan", "predict", "report", "resume", "run", "verify"},
+    "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
+    "dotexp.components.hookspecs": {"hookimpl"},
+    "dotexp.components.params": {"OfKind", "Params", "Percent", "Positional", "Range"},
+    "dotexp.experiment.checking": {"check", "load"},
+    "dotexp.language.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((module for module, names in _HOMES.items() if name in names), "dotexp.components")
+    home = next((module for module, names in _HOMES.items() if name in names), "dotexp.components.component")
     return getattr(import_module(home), name)

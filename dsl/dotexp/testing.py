@@ -9,9 +9,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from dotexp.components import KINDS, Component, Params, load_attribute
-from dotexp.resolve.annotations import expected_for
-from dotexp.resolve.bounds import bounds_of
+from dotexp.components.component import KINDS, Component, load_attribute
+from dotexp.components.params import Params
+from dotexp.experiment.accepted import expected_for
+from dotexp.experiment.bounds import bounds_of
 
 
 def check_component(component: Component) -> None:

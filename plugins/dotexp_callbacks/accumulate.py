@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotexp.callbacks import Callback
+from dotexp.sdk.callback import Callback
 
 from dotexp_callbacks.params import AccumulateParams
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from dotexp import Use
-from dotexp.callbacks import Callback, EpochRow, Training
+from dotexp.sdk.callback import Callback, EpochRow, Training
 from torch import Tensor
 
 from dotexp_callbacks.params import EarlyStoppingParams, KeepBestParams, MonitorParams

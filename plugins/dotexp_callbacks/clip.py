@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from dotexp.callbacks import Callback, Training
+from dotexp.sdk.callback import Callback, Training
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import get_total_norm

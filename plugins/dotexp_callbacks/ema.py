@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from dotexp.callbacks import Callback, Training
+from dotexp.sdk.callback import Callback, Training
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 

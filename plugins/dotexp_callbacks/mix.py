@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from dotexp.callbacks import Callback, Training
-from dotexp.parts import Batch
+from dotexp.sdk.callback import Callback, Training
+from dotexp.sdk.data import Batch
 from torchvision.transforms.v2 import CutMix, MixUp
 
 from dotexp_callbacks.params import CutmixParams, MixupParams

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from dotexp import Component, Facts, LayerGroup, Params, Task, hookimpl
 
-from dotexp_collab import data_params, feature_params, report_params
-from dotexp_collab.catalogue import items_exist
-from dotexp_collab.checks import features_there, y_range_holds
-from dotexp_collab.model_params import (
+from dotexp_collab.data import feature_params
+from dotexp_collab.data import params as data_params
+from dotexp_collab.models.checks import features_there, y_range_holds
+from dotexp_collab.models.params import (
     EmbeddingDotBiasParams,
     EmbeddingNnParams,
     FeatureDotBiasParams,
     RatingModelParams,
     SvdPlusPlusParams,
 )
+from dotexp_collab.predict.catalogue import items_exist
+from dotexp_collab.reports import params as report_params
 
 _DATA = Facts(task=Task.ratings, inputs="user_item")
 _FACTORS = ("user_factors", "item_factors")
@@ -29,7 +31,7 @@ _NETWORK = Facts(
     tables=_FACTORS,
 )
 _MODEL = replace(_NETWORK, tables=(*_FACTORS, *_BIASES))
-_ENCODE = "dotexp_collab.encode:encode"
+_ENCODE = "dotexp_collab.predict.encode:encode"
 
 
 @hookimpl
@@ -46,33 +48,33 @@ def dotexp_components() -> Sequence[Component]:
 def _data() -> Sequence[Component]:
     ratings, latent = data_params.RatingsParams, data_params.LatentRatingsParams
     return [
-        _rated("ratings", ratings, "dotexp_collab.ratings:build"),
-        _rated("movielens", data_params.MovieLensParams, "dotexp_collab.movielens:build"),
-        _rated("latent_ratings", latent, "dotexp_collab.latent:build"),
+        _rated("ratings", ratings, "dotexp_collab.data.ratings:build"),
+        _rated("movielens", data_params.MovieLensParams, "dotexp_collab.data.movielens:build"),
+        _rated("latent_ratings", latent, "dotexp_collab.data.synthetic:build"),
     ]
 
 
 def _rated(name: str, params: type[Params], build: str) -> Component:
-    home = "dotexp_collab.recommending"
+    home = "dotexp_collab.predict.recommend"
     return Component(
         "data", name, params, build, _DATA, encode=_ENCODE, recommend=f"{home}:recommend", similar=f"{home}:similar"
     )
 
 
 def _splits() -> Sequence[Component]:
-    home = "dotexp_collab.splitting"
+    home = "dotexp_collab.data.splits"
     return [
         Component("split", "column", data_params.ColumnSplitParams, f"{home}:flagged"),
         Component("split", "newest", data_params.NewestParams, f"{home}:newest"),
         Component("split", "leave_last", data_params.LeaveLastParams, f"{home}:leave_last"),
         Component("split", "fold", data_params.FoldParams, f"{home}:fold"),
-        Component("features", "table", feature_params.FeatureTableParams, "dotexp_collab.feature_table:read_features"),
+        Component("features", "table", feature_params.FeatureTableParams, "dotexp_collab.data.features:read_features"),
     ]
 
 
 def _models() -> Sequence[Component]:
-    home, more = "dotexp_collab.embedding_dot_bias:build", "dotexp_collab.svd_plus_plus:build"
-    network = "dotexp_collab.embedding_nn:build"
+    home, more = "dotexp_collab.models.dot_bias:build", "dotexp_collab.models.svdpp:build"
+    network = "dotexp_collab.models.neural:build"
     return [
         Component("model", "embedding_dot_bias", EmbeddingDotBiasParams, home, _of_factors, check=y_range_holds),
         Component("model", "embedding_nn", EmbeddingNnParams, network, _of_network, check=y_range_holds),
@@ -94,7 +96,7 @@ def _stand_in(params: RatingModelParams) -> str:
 
 
 def _reports() -> Sequence[Component]:
-    home = "dotexp_collab.reports"
+    home = "dotexp_collab.reports.sections"
     items = _reading("item_factors")
     return [
         Component("report", "item_bias", report_params.ItemBiasParams, f"{home}:item_bias", _reading("item_bias")),

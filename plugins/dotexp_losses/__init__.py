@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from dotexp import Component, Facts, Task, hookimpl
 
-from dotexp_losses import class_weights, params, ranking_params
+from dotexp_losses.losses import class_weights, params
+from dotexp_losses.ranking import params as ranking_params
 
 _CLASSES = Facts(tasks=(Task.classification,))
 _LABELS = Facts(tasks=(Task.classification, Task.multilabel))
@@ -26,7 +27,7 @@ def dotexp_components() -> Sequence[Component]:
 
 
 def _losses() -> list[Component]:
-    heavy = "dotexp_losses.losses"
+    heavy = "dotexp_losses.losses.modules"
     return [
         Component(
             "loss", "cross_entropy", params.CrossEntropyParams, f"{heavy}:CrossEntropy", _CLASSES,
@@ -41,7 +42,7 @@ def _losses() -> list[Component]:
 
 
 def _metrics() -> list[Component]:
-    heavy = "dotexp_losses.metrics"
+    heavy = "dotexp_losses.metrics.metrics"
     return [
         Component("metric", "accuracy", params.AccuracyParams, f"{heavy}:accuracy", _MORE),
         Component("metric", "error_rate", params.ErrorRateParams, f"{heavy}:error_rate", _FEWER),
@@ -59,7 +60,7 @@ def _metrics() -> list[Component]:
 
 
 def _rankings() -> list[Component]:
-    heavy = "dotexp_losses.ranking"
+    heavy = "dotexp_losses.ranking.metrics"
     return [
         Component("metric", name, taken, f"{heavy}:{name}", _RANKINGS, check=ranking_params.check_ranking)
         for name, taken in (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from dotexp import LearningRate, Percent, PolicyParams, Positional, Schedule, schedules
+from dotexp import LearningRate, Percent, PolicyParams, Positional, Schedule
+from dotexp.sdk import schedules
 from pydantic import Field, model_validator
 
 MOST_EPOCHS = 100_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import Params, Positional, schedules
+from dotexp import Params, Positional
+from dotexp.sdk import schedules
 from pydantic import Field
 
 

@@ -31,7 +31,7 @@ def build(params: TimmBodyParams) -> Body:
         raise _another(f"divides {network.name} into {len(layers_of(model))} layers, not {network.layers}")
     config: Any = model.pretrained_cfg
     if isinstance(params.weights, Path):
-        from dotexp.pretrained import fill, read_tensors
+        from dotexp.sdk.weights import fill, read_tensors
 
         cut = [*(names - set(model.state_dict())), *_classifiers(config)]
         fill(model, read_tensors(params.weights), str(params.weights), cut=cut)
@@ -47,7 +47,7 @@ def _make(params: TimmBodyParams) -> Any:
     sized = {} if params.image_size is None else {"img_size": params.image_size}
     if params.weights is not Pretrained.imagenet:
         return make_network(params.name, **sized)
-    from dotexp.pretrained import first_line, unusable
+    from dotexp.sdk.weights import first_line, unusable
 
     try:
         return make_network(params.name, pretrained=True, **sized)

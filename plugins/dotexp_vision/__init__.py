@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from dotexp import Component, Facts, Params, Task, hookimpl
 
-from dotexp_vision import data_params, families, list_params, params, report_params, transform_params
+from dotexp_vision.augment import params as transform_params
+from dotexp_vision.data import list_params
+from dotexp_vision.data import params as data_params
+from dotexp_vision.models import catalogue as families
+from dotexp_vision.models import head_params as params
+from dotexp_vision.reports import params as report_params
 
 _HEAD = Facts(tasks=(Task.classification, Task.multilabel, Task.regression))
 _DATA = Facts(task=Task.classification, inputs="images")
@@ -20,21 +25,21 @@ def dotexp_components() -> Sequence[Component]:
 
 def _heads() -> Sequence[Component]:
     return [
-        Component("head", "mlp", params.MlpParams, "dotexp_vision.heads:mlp", _HEAD),
-        Component("head", "linear", params.LinearParams, "dotexp_vision.heads:linear", _HEAD),
+        Component("head", "mlp", params.MlpParams, "dotexp_vision.models.heads:mlp", _HEAD),
+        Component("head", "linear", params.LinearParams, "dotexp_vision.models.heads:linear", _HEAD),
     ]
 
 
 def _data() -> Sequence[Component]:
     return [
-        Component("data", "image_folder", data_params.ImageFolderParams, "dotexp_vision.image_folder:build", _DATA,
-                  encode="dotexp_vision.image_data:encode"),
-        Component("data", "image_list", list_params.ImageListParams, "dotexp_vision.image_list:build", _listed,
-                  encode="dotexp_vision.image_data:encode"),
+        Component("data", "image_folder", data_params.ImageFolderParams, "dotexp_vision.data.folder:build", _DATA,
+                  encode="dotexp_vision.data.dataset:encode"),
+        Component("data", "image_list", list_params.ImageListParams, "dotexp_vision.data.listed:build", _listed,
+                  encode="dotexp_vision.data.dataset:encode"),
         Component("data", "torchvision_dataset", list_params.TorchvisionDatasetParams,
-                  "dotexp_vision.torchvision_dataset:build", _DATA, encode="dotexp_vision.image_data:encode"),
-        Component("data", "digits", data_params.DigitsParams, "dotexp_vision.digits:build", _DATA,
-                  encode="dotexp_vision.digits:encode"),
+                  "dotexp_vision.data.torchvision:build", _DATA, encode="dotexp_vision.data.dataset:encode"),
+        Component("data", "digits", data_params.DigitsParams, "dotexp_vision.data.digits:build", _DATA,
+                  encode="dotexp_vision.data.digits:encode"),
     ]  # fmt: skip
 
 
@@ -59,7 +64,10 @@ def _transforms() -> Sequence[Component]:
         "trivial_augment": transform_params.TrivialAugmentParams,
         "rand_augment": transform_params.RandAugmentParams,
     }
-    return [Component("transform", name, model, f"dotexp_vision.transforms:{name}") for name, model in offered.items()]
+    return [
+        Component("transform", name, model, f"dotexp_vision.augment.transforms:{name}")
+        for name, model in offered.items()
+    ]
 
 
 def _reports() -> Sequence[Component]:
@@ -74,6 +82,6 @@ def _reports() -> Sequence[Component]:
         "tta": (report_params.TtaParams, images),
     }
     return [
-        Component("report", name, model, f"dotexp_vision.reports:{name}", Facts(tasks=tasks))
+        Component("report", name, model, f"dotexp_vision.reports.sections:{name}", Facts(tasks=tasks))
         for name, (model, tasks) in offered.items()
     ]

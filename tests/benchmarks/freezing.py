@@ -15,13 +15,13 @@ from time import perf_counter
 
 import torch
 import torchvision
-from dotexp import api
-from dotexp.checking import load
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, seeder
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import build_network
-from dotexp.spec import Precision
+from dotexp.commands import workspace as api
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, seeder
+from dotexp.engine.build.network import build_network
+from dotexp.engine.training.loop import Machinery, StageLoop
+from dotexp.experiment.checking import load
+from dotexp.experiment.experiment import Precision
 from torch import nn
 from torch.nn import functional
 

@@ -13,11 +13,11 @@ from time import perf_counter
 import numpy as np
 import torch
 from dotexp import DataContext, Use
-from dotexp.seeds import Draw
+from dotexp.sdk.seeds import Draw
 from dotexp_vision import dotexp_components
-from dotexp_vision.data_params import ImageFolderParams
-from dotexp_vision.image_data import ImageData
-from dotexp_vision.image_folder import build
+from dotexp_vision.data.dataset import ImageData
+from dotexp_vision.data.folder import build
+from dotexp_vision.data.params import ImageFolderParams
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder

@@ -8,16 +8,17 @@ from statistics import median
 from time import perf_counter
 
 import torch
-from dotexp import Use, api
-from dotexp.callbacks import Training
-from dotexp.checking import load
-from dotexp.engine.callbacks import StageCallbacks
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, seeder
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import build_network
-from dotexp.plans import Plan
-from dotexp.spec import Precision
+from dotexp import Use
+from dotexp.commands import workspace as api
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, seeder
+from dotexp.engine.build.network import build_network
+from dotexp.engine.training.callbacks import StageCallbacks
+from dotexp.engine.training.loop import Machinery, StageLoop
+from dotexp.experiment.checking import load
+from dotexp.experiment.experiment import Precision
+from dotexp.planning.plan import Plan
+from dotexp.sdk.callback import Training
 from dotexp_callbacks import dotexp_components
 from torch import Tensor, nn
 from torch.nn import functional

@@ -20,16 +20,16 @@ from time import perf_counter
 import numpy as np
 import polars as pl
 import torch
-from dotexp.checking import load
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, seeder
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import build_network
-from dotexp.engine.probe import Probe
-from dotexp.engine.watch import Watch
-from dotexp.planner import make_plan
-from dotexp.plans import Plan
-from dotexp.spec import Precision
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, seeder
+from dotexp.engine.build.network import build_network
+from dotexp.engine.build.probe import Probe
+from dotexp.engine.training.loop import Machinery, StageLoop
+from dotexp.engine.training.polling import Watch
+from dotexp.experiment.checking import load
+from dotexp.experiment.experiment import Precision
+from dotexp.planning.plan import Plan
+from dotexp.planning.planner import make_plan
 
 from tests.benchmarks.loop import REPOSITORY
 

@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        from dotexp import __version__
+        from dotexp.version import __version__
 
         click.echo(f"spec-runner, dotexp {__version__}")
         ctx.exit()
@@ -128,7 +128,7 @@ def call(arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception) -> int:
     from dotexp.cli.output import print_diagnostics
-    from dotexp.diagnostics import ComponentError, DotexpError, Interrupted, SpecError
+    from dotexp.language.diagnostics import ComponentError, DotexpError, Interrupted, SpecError
 
     if isinstance(error, SpecError):
         print_diagnostics(error.diagnostics, err=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dotexp.checking import check
 from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
-from dotexp.diagnostics import Severity
-from dotexp.diagnostics import as_json as diagnostics_json
-from dotexp.plugins import load_registry
+from dotexp.components.registry import load_registry
+from dotexp.experiment.checking import check
+from dotexp.language.diagnostics import Severity
+from dotexp.language.diagnostics import as_json as diagnostics_json
 
 
 @click.command("check")

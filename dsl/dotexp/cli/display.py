@@ -17,8 +17,9 @@ from rich.progress import (
 )
 
 from dotexp.cli.output import said
-from dotexp.plans import Plan
-from dotexp.runs import EpochRow, RunFolder, RunResult
+from dotexp.planning.plan import Plan
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import EpochRow, RunResult
 
 
 class Display:

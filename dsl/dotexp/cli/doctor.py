@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option
-from dotexp.plugins import load_registry
+from dotexp.components.registry import load_registry
 
 _PACKAGES = ("dotexp", "torch", "torchvision", "torchmetrics", "pydantic", "lark", "pluggy", "polars", "scikit-learn")
 
@@ -43,8 +43,8 @@ def _package(name: str) -> tuple[str, str, bool]:
 
 def _device() -> tuple[str, str, bool]:
     try:
-        from dotexp.engine.devices import choose_device, device_name
-        from dotexp.spec import Device
+        from dotexp.engine.build.devices import choose_device, device_name
+        from dotexp.experiment.experiment import Device
 
         return "device", device_name(choose_device(Device.auto)), True
     except Exception as error:  # a broken torch is what this command is for

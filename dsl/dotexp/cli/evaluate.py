@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from dotexp.api import evaluate
 from dotexp.cli.output import device_option, json_option, print_json, print_table, runs_option, said, set_option
-from dotexp.runs import open_run
-from dotexp.spec import Device
+from dotexp.commands.workspace import evaluate
+from dotexp.experiment.experiment import Device
+from dotexp.runs.folder import open_run
 
 
 @click.command("evaluate")

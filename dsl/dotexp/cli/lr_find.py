@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from dotexp.checking import load
 from dotexp.cli.lr_find_view import FORMATS, as_text, write_figure
 from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, set_option
-from dotexp.diagnostics import RunError, UsageError
-from dotexp.lr_find import find_lr
-from dotexp.lr_suggestions import FIRST, LAST, STEPS, LrFind, Rule
-from dotexp.plugins import load_registry
-from dotexp.rate_edits import RateText, Written, write_rate
-from dotexp.resolve import Resolved
-from dotexp.spec import Device
+from dotexp.commands.lr_find import find_lr
+from dotexp.commands.rate_edits import RateText, Written, write_rate
+from dotexp.components.registry import load_registry
+from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind, Rule
+from dotexp.experiment.checking import load
+from dotexp.experiment.experiment import Device
+from dotexp.experiment.resolve import Resolved
+from dotexp.language.diagnostics import RunError, UsageError
 
 _RATE = click.FloatRange(1e-30, 1e4)
 

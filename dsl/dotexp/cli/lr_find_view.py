@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotexp.cli.output import columns
-from dotexp.lr_suggestions import LrFind, Rule, Sweep
-from dotexp.rate_edits import rate_text
-from dotexp.runs import write_atomic
+from dotexp.commands.rate_edits import rate_text
+from dotexp.engine.lr_suggestions import LrFind, Rule, Sweep
+from dotexp.language.atomic import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dotexp.diagnostics import UsageError
+from dotexp.language.diagnostics import UsageError
 
 KINDS = ("images", "digits", "ratings")
 """Templates, each a file in dotexp/templates."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dotexp.diagnostics import Diagnostic, Severity, render
+from dotexp.language.diagnostics import Diagnostic, Severity, render
 
 runs_option = click.option(
     "--runs", "root", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
@@ -46,14 +46,14 @@ def coloured() -> bool:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on one indented page; numbers that JSON does not have become null."""
-    from dotexp.runs import finite
+    from dotexp.runs.files import finite
 
     click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as JSON on a line of its own; numbers that JSON does not have become null."""
-    from dotexp.runs import finite
+    from dotexp.runs.files import finite
 
     click.echo(json.dumps(finite(value), allow_nan=False, ensure_ascii=False))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dotexp.api import plan
 from dotexp.cli.output import json_option, print_diagnostics, print_json, runs_option, set_option
+from dotexp.commands.workspace import plan
 
 
 @click.command("plan")
@@ -17,7 +17,7 @@ from dotexp.cli.output import json_option, print_diagnostics, print_json, runs_o
 @json_option
 def command(spec: str, overrides: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show what a run will do: groups, what is frozen, learning rates and steps. Reads the data, trains nothing."""
-    from dotexp.engine.datasets import DataStore
+    from dotexp.engine.build.datasets import DataStore
 
     store = DataStore()  # what the plan has read, the estimates need not read again
     made = plan(spec, overrides, root, notify=lambda warnings: print_diagnostics(warnings, err=True), store=store)

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
-from dotexp.plans import GroupPlan, Plan, StagePlan
-from dotexp.resolve.text import freeze_text
-from dotexp.spec import Stage
+from dotexp.experiment.experiment import Stage
+from dotexp.experiment.text import freeze_text
+from dotexp.planning.plan import GroupPlan, Plan, StagePlan
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table
-from dotexp.plugins import Provider, load_registry
+from dotexp.components.registry import Provider, load_registry
 
 
 @click.command("plugins")

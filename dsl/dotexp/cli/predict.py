@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from dotexp.api import Prediction, iter_predictions, predict
 from dotexp.cli.output import (
     device_option,
     json_option,
@@ -18,8 +17,9 @@ from dotexp.cli.output import (
     runs_option,
     set_option,
 )
-from dotexp.recommending import recommend, similar_items
-from dotexp.spec import Device
+from dotexp.commands.recommending import recommend, similar_items
+from dotexp.commands.workspace import Prediction, iter_predictions, predict
+from dotexp.experiment.experiment import Device
 
 _SHOWN = 5
 

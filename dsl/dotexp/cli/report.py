@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from dotexp.api import report
 from dotexp.cli.output import device_option, json_option, print_json, runs_option, set_option
-from dotexp.spec import Device
+from dotexp.commands.workspace import report
+from dotexp.experiment.experiment import Device
 
 
 @click.command("report")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dotexp.checking import load
 from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
-from dotexp.resolve.json import as_json as experiment_json
-from dotexp.resolve.text import as_text
+from dotexp.experiment.checking import load
+from dotexp.experiment.json import as_json as experiment_json
+from dotexp.experiment.text import as_text
 
 
 @click.command("resolve")

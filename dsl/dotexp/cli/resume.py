@@ -8,8 +8,9 @@ import click
 
 from dotexp.cli.output import device_option, json_option, print_json, report_option, runs_option
 from dotexp.cli.run import close, row
-from dotexp.runs import Status, newest_unfinished, open_run
-from dotexp.spec import Device
+from dotexp.experiment.experiment import Device
+from dotexp.runs.folder import newest_unfinished, open_run
+from dotexp.runs.results import Status
 
 
 @click.command("resume")
@@ -26,8 +27,8 @@ def command(run: str, allow_changes: bool, report: bool, device: str | None, roo
     bit-identical to one that was never interrupted. What has changed since - the experiment, the data, a version, the
     device - is told, and needs --allow-changes. A finished run is left as it is.
     """
-    from dotexp.api import resume
     from dotexp.cli.display import Display
+    from dotexp.commands.workspace import resume
 
     folder = newest_unfinished(run, root) or open_run(run, root)
     if folder.status is Status.finished:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from dotexp.api import run
-from dotexp.checking import check
 from dotexp.cli.output import (
     device_option,
     json_option,
@@ -19,12 +17,15 @@ from dotexp.cli.output import (
     said,
     set_option,
 )
-from dotexp.diagnostics import SpecError
-from dotexp.locks import holder
-from dotexp.plugins import load_registry
-from dotexp.resolve import Resolved
-from dotexp.runs import RunFolder, Status, newest_unfinished
-from dotexp.spec import Device
+from dotexp.commands.workspace import run
+from dotexp.components.registry import load_registry
+from dotexp.experiment.checking import check
+from dotexp.experiment.experiment import Device
+from dotexp.experiment.resolve import Resolved
+from dotexp.language.diagnostics import SpecError
+from dotexp.runs.folder import RunFolder, newest_unfinished
+from dotexp.runs.lock import holder
+from dotexp.runs.results import Status
 
 
 @click.command("run")

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
-from dotexp.diagnostics import UsageError
-from dotexp.proofs import Freezing
-from dotexp.runs import RunFolder, StageResult, list_runs, open_run
+from dotexp.language.diagnostics import UsageError
+from dotexp.runs.folder import RunFolder, list_runs, open_run
+from dotexp.runs.freeze_proof import Freezing
+from dotexp.runs.results import StageResult
 
 _SHOWN = 5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dotexp.cli.output import print_json
-from dotexp.plugins import load_registry
-from dotexp.resolve.schema import registry_schema
+from dotexp.components.registry import load_registry
+from dotexp.experiment.schema import registry_schema
 
 
 @click.command("schema")

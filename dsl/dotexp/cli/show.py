@@ -9,13 +9,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dotexp.cli.output import json_option, print_json, print_table
-from dotexp.components import KINDS, Component, Facts
-from dotexp.diagnostics import CODES, UsageError, closest
-from dotexp.plugins import Registry, load_registry
-from dotexp.resolve.annotations import expected_for
-from dotexp.resolve.binding import is_positional
-from dotexp.resolve.bounds import bounds_of
-from dotexp.resolve.text import value_text
+from dotexp.components.component import KINDS, Component
+from dotexp.components.facts import Facts
+from dotexp.components.registry import Registry, load_registry
+from dotexp.experiment.accepted import expected_for
+from dotexp.experiment.binding import is_positional
+from dotexp.experiment.bounds import bounds_of
+from dotexp.experiment.text import value_text
+from dotexp.language.diagnostics import CODES, UsageError, closest
 
 
 @click.command("show")

@@ -21,9 +21,9 @@ def command(run: str, device: str | None, root: Path, as_json: bool) -> None:
     the bits are the same for any number of data workers, with the same versions and number of threads; verify takes
     the threads and the device that the run had. Exits with 1 where something differs.
     """
-    from dotexp.api import verify
     from dotexp.cli.display import Display
-    from dotexp.spec import Device
+    from dotexp.commands.workspace import verify
+    from dotexp.experiment.experiment import Device
 
     found = verify(run, root, Device(device) if device else None, Display())
     if as_json:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from dotexp.diagnostics import FORMAT_VERSION
-from dotexp.engine.devices import device_name
-from dotexp.plans import Plan
+from dotexp.engine.build.devices import device_name
+from dotexp.language.diagnostics import FORMAT_VERSION
+from dotexp.planning.plan import Plan
 
 PACKAGES = ("dotexp", "torch", "torchvision", "torchmetrics", "numpy", "safetensors")
 

@@ -7,13 +7,13 @@ from time import perf_counter
 
 import torch
 
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import choose_device
-from dotexp.engine.freezing import freeze, training_mode
-from dotexp.engine.groups import sparse_tables
-from dotexp.engine.network import Network, build_network, prepare_network, without_weights
-from dotexp.parts import Batch, Part
-from dotexp.plans import Plan, StagePlan
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import choose_device
+from dotexp.engine.build.network import Network, build_network, prepare_network, without_weights
+from dotexp.engine.training.freezing import freeze, training_mode
+from dotexp.engine.training.groups import sparse_tables
+from dotexp.planning.plan import Plan, StagePlan
+from dotexp.sdk.data import Batch, Part
 
 _STATES = 2  # Adam keeps two numbers a trained parameter; others keep at most as many
 _PROBED = 8

@@ -11,15 +11,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dotexp.components import DataFacts, Use
-from dotexp.diagnostics import UsageError
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, machine
-from dotexp.engine.network import restore_network
-from dotexp.parts import Data, OverPart, Part
-from dotexp.plans import Plan
-from dotexp.runs import RunFolder
-from dotexp.spec import Device
+from dotexp.components.component import Use
+from dotexp.components.facts import DataFacts
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, machine
+from dotexp.engine.build.network import restore_network
+from dotexp.experiment.experiment import Device
+from dotexp.language.diagnostics import UsageError
+from dotexp.planning.plan import Plan
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.data import Data, OverPart, Part
 
 
 class Metric(Protocol):

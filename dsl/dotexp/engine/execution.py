@@ -10,29 +10,31 @@ from typing import Any
 
 import torch
 
-from dotexp.callbacks import Training
-from dotexp.checkpoints import Position
-from dotexp.diagnostics import Interrupted, RunError
-from dotexp.engine.callbacks import StageCallbacks
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, machine, seeder
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, machine, seeder
+from dotexp.engine.build.network import Network, build_network, prepare_network
+from dotexp.engine.build.weights import require_fit, save_weights
 from dotexp.engine.environment import environment, versions
 from dotexp.engine.evaluation import Metric, build_metrics, evaluate, named_metrics
+from dotexp.engine.events import Listener
 from dotexp.engine.identity import fingerprint, identity
-from dotexp.engine.listener import Listener
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import Network, build_network, prepare_network
-from dotexp.engine.proof import Proof, fault
-from dotexp.engine.record import Record
-from dotexp.engine.resuming import Resumption, Start
-from dotexp.engine.saving import Saver, said_of_disk
-from dotexp.engine.watch import Watch
-from dotexp.engine.weights import require_fit, save_weights
-from dotexp.parts import Data
-from dotexp.plans import Plan, StagePlan
-from dotexp.runs import EpochRow, RunFolder, RunResult, Status, finite, write_json
-from dotexp.seeds import derive
-from dotexp.spec import Device, OnOom, Precision
+from dotexp.engine.state.history import Record
+from dotexp.engine.state.resuming import Resumption, Start
+from dotexp.engine.state.saving import Saver, said_of_disk
+from dotexp.engine.training.callbacks import StageCallbacks
+from dotexp.engine.training.loop import Machinery, StageLoop
+from dotexp.engine.training.polling import Watch
+from dotexp.engine.training.proof import Proof, fault
+from dotexp.experiment.experiment import Device, OnOom, Precision
+from dotexp.language.diagnostics import Interrupted, RunError
+from dotexp.planning.plan import Plan, StagePlan
+from dotexp.runs.checkpoints import Position
+from dotexp.runs.files import finite, write_json
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import EpochRow, RunResult, Status
+from dotexp.sdk.callback import Training
+from dotexp.sdk.data import Data
+from dotexp.sdk.seeds import derive
 
 
 class Execution:

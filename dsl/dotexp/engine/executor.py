@@ -7,17 +7,18 @@ from contextlib import suppress
 
 import torch
 
-from dotexp.diagnostics import DotexpError, Interrupted, RunError
-from dotexp.engine.datasets import DataStore
+from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.estimate import estimate
+from dotexp.engine.events import Listener, NullListener
 from dotexp.engine.execution import Execution
-from dotexp.engine.listener import Listener, NullListener
-from dotexp.engine.resuming import Resumption
-from dotexp.engine.splitting import is_out_of_memory
-from dotexp.engine.watch import stopped_by_signals
-from dotexp.plans import Plan
-from dotexp.runs import RunFolder, RunResult, Status
-from dotexp.spec import Device
+from dotexp.engine.state.resuming import Resumption
+from dotexp.engine.training.micro_batches import is_out_of_memory
+from dotexp.engine.training.polling import stopped_by_signals
+from dotexp.experiment.experiment import Device
+from dotexp.language.diagnostics import DotexpError, Interrupted, RunError
+from dotexp.planning.plan import Plan
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import RunResult, Status
 
 
 def execute(

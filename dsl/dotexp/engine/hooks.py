@@ -7,10 +7,11 @@ from typing import Any
 
 import pluggy
 
-from dotexp.diagnostics import RunError
-from dotexp.engine.listener import Listener
-from dotexp.plans import Plan
-from dotexp.runs import EpochRow, RunFolder, RunResult
+from dotexp.engine.events import Listener
+from dotexp.language.diagnostics import RunError
+from dotexp.planning.plan import Plan
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import EpochRow, RunResult
 
 
 class PluginListener:

@@ -8,9 +8,9 @@ from difflib import ndiff
 from hashlib import sha256
 from typing import Any
 
-from dotexp.plans import Plan
-from dotexp.resolve.text import as_text
-from dotexp.spec import Runtime
+from dotexp.experiment.experiment import Runtime
+from dotexp.experiment.text import as_text
+from dotexp.planning.plan import Plan
 
 _MACHINE = ("device", "device_name", "threads", "cpu_capability", "data_fingerprint")
 

@@ -11,29 +11,29 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from dotexp.callbacks import Training
-from dotexp.checkpoints import read_start
-from dotexp.diagnostics import DotexpError, Interrupted, RunError, UsageError
-from dotexp.engine.callbacks import StageCallbacks
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, machine, seeder
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, machine, seeder
+from dotexp.engine.build.network import build_network, prepare_network
+from dotexp.engine.build.weights import load_weights, require_fit
 from dotexp.engine.evaluation import named_metrics
+from dotexp.engine.events import Listener
 from dotexp.engine.executor import execute
-from dotexp.engine.guard import NotFiniteError
 from dotexp.engine.identity import differences
-from dotexp.engine.listener import Listener
-from dotexp.engine.loop import Machinery, StageLoop
-from dotexp.engine.network import build_network, prepare_network
-from dotexp.engine.splitting import is_out_of_memory
-from dotexp.engine.state import from_bytes, unpack
-from dotexp.engine.watch import Watch, stopped_by_signals
-from dotexp.engine.weights import load_weights, require_fit
-from dotexp.lr_suggestions import EXPLODED, Sweep, exploded
-from dotexp.plans import Plan, StagePlan
-from dotexp.resolve.text import as_text
-from dotexp.runs import RunFolder
-from dotexp.seeds import derive
-from dotexp.spec import Device, Experiment, OnOom, Precision, Runtime
+from dotexp.engine.lr_suggestions import EXPLODED, Sweep, exploded
+from dotexp.engine.state.state import from_bytes, unpack
+from dotexp.engine.training.callbacks import StageCallbacks
+from dotexp.engine.training.guard import NotFiniteError
+from dotexp.engine.training.loop import Machinery, StageLoop
+from dotexp.engine.training.micro_batches import is_out_of_memory
+from dotexp.engine.training.polling import Watch, stopped_by_signals
+from dotexp.experiment.experiment import Device, Experiment, OnOom, Precision, Runtime
+from dotexp.experiment.text import as_text
+from dotexp.language.diagnostics import DotexpError, Interrupted, RunError, UsageError
+from dotexp.planning.plan import Plan, StagePlan
+from dotexp.runs.checkpoints import read_start
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.callback import Training
+from dotexp.sdk.seeds import derive
 
 _NOTHING_CHANGED = "interrupted: no learning rate was found, and no file has changed"
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from dotexp.diagnostics import UsageError
-from dotexp.engine.devices import autocast, machine
-from dotexp.engine.network import Network, restore_network
-from dotexp.parts import Data, Encoded, Trained
-from dotexp.runs import RunFolder
-from dotexp.seeds import Draw
-from dotexp.spec import Device, Experiment
+from dotexp.engine.build.devices import autocast, machine
+from dotexp.engine.build.network import Network, restore_network
+from dotexp.experiment.experiment import Device, Experiment
+from dotexp.language.diagnostics import UsageError
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.data import Data, Encoded, Trained
+from dotexp.sdk.seeds import Draw
 
 PLAIN_SHARE = 0.25
 """Share of the plain pass where varied ones are averaged: fastai's `beta`."""

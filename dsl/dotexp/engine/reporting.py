@@ -9,17 +9,17 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
-from dotexp.components import Use
-from dotexp.diagnostics import UsageError
-from dotexp.engine.datasets import DataStore
-from dotexp.engine.devices import autocast, machine
-from dotexp.engine.network import Network, restore_network
-from dotexp.parts import Augmentable, Data, Part
+from dotexp.components.component import Use
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import autocast, machine
+from dotexp.engine.build.network import Network, restore_network
+from dotexp.experiment.experiment import Device, Experiment
+from dotexp.language.diagnostics import UsageError
 from dotexp.reporting import Drawer, Drawn
-from dotexp.reports import Section, Subject
-from dotexp.runs import RunFolder
-from dotexp.seeds import Draw, derive
-from dotexp.spec import Device, Experiment
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.data import Augmentable, Data, Part
+from dotexp.sdk.report import Section, Subject
+from dotexp.sdk.seeds import Draw, derive
 
 FEW = 20_000
 """Examples up to which losses are computed one at a time; vmap is quicker for more, and takes seconds to set up."""

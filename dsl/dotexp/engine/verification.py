@@ -11,15 +11,16 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from dotexp.diagnostics import ComponentError, Interrupted, UsageError
-from dotexp.engine.datasets import DataStore
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.weights import load_weights
+from dotexp.engine.events import Listener
 from dotexp.engine.executor import execute
-from dotexp.engine.listener import Listener
-from dotexp.engine.resuming import as_before, changed_environment
-from dotexp.engine.weights import load_weights
-from dotexp.plans import Plan
-from dotexp.runs import EpochRow, RunFolder, Status
-from dotexp.spec import Device
+from dotexp.engine.state.resuming import as_before, changed_environment
+from dotexp.experiment.experiment import Device
+from dotexp.language.diagnostics import ComponentError, Interrupted, UsageError
+from dotexp.planning.plan import Plan
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import EpochRow, Status
 
 _SHOWN = 10
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dotexp import __version__
-from dotexp.diagnostics import FORMAT_VERSION
+from dotexp.language.diagnostics import FORMAT_VERSION
 from dotexp.reporting.history import COURSE, MAKE, heading, sections_of
 from dotexp.reporting.page import Drawer, Drawn, page
-from dotexp.reports import Paragraph, Table
-from dotexp.runs import RunFolder, write_text
+from dotexp.runs.files import write_text
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.report import Paragraph, Table
+from dotexp.version import __version__
 
 __all__ = ["Drawer", "Drawn", "Report", "write_report"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dotexp.reports import Colour, Plot
-from dotexp.runs import EpochRow
+from dotexp.runs.results import EpochRow
+from dotexp.sdk.report import Colour, Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

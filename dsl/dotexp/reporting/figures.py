@@ -9,9 +9,9 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from dotexp.diagnostics import ComponentError
-from dotexp.reports import Colour, Plot
-from dotexp.source import HIDDEN
+from dotexp.language.diagnostics import ComponentError
+from dotexp.language.source import HIDDEN
+from dotexp.sdk.report import Colour, Plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

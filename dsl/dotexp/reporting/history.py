@@ -10,8 +10,9 @@ from typing import Any
 
 from dotexp.reporting.curves import epoch_plots, schedule_plots
 from dotexp.reporting.page import Drawer, Drawn, number_text
-from dotexp.reports import Block, Cell, Paragraph, Section, Table, Verbatim
-from dotexp.runs import EpochRow, RunFolder, RunResult, StageResult
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import EpochRow, RunResult, StageResult
+from dotexp.sdk.report import Block, Cell, Paragraph, Section, Table, Verbatim
 
 _FEW = 60
 """Classes listed by name, at most."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from dotexp.diagnostics import ComponentError, DotexpError
+from dotexp.language.diagnostics import ComponentError, DotexpError
+from dotexp.language.source import HIDDEN
 from dotexp.reporting.figures import NARROW, draw
 from dotexp.reporting.pictures import encode
-from dotexp.reports import Block, Cell, Paragraph, Pictures, Plot, Section, Table, Verbatim
-from dotexp.source import HIDDEN
+from dotexp.sdk.report import Block, Cell, Paragraph, Pictures, Plot, Section, Table, Verbatim
 
 if TYPE_CHECKING:
     from jinja2 import Environment

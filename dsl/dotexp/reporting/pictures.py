@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from io import BytesIO
 
-from dotexp.diagnostics import ComponentError
-from dotexp.reports import Picture
+from dotexp.language.diagnostics import ComponentError
+from dotexp.sdk.report import Picture
 
 LONGEST = 320
 """Pixels of a picture's longer side on the page, at most."""

@@ -1,8 +1,0 @@
-"""Components that belong to the language itself."""
-
-from __future__ import annotations
-
-from dotexp.components import Component, RunWeights
-
-BUILTINS = (Component("weights", "run", RunWeights, build="dotexp.engine.network:run_weights"),)
-"""`weights = run("name")`: the engine loads it, whatever the body."""

@@ -1,0 +1,66 @@
+"""A report's tables as plain values; torch is imported when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dotexp.experiment.checking import load
+from dotexp.experiment.experiment import Device
+from dotexp.experiment.text import value_text
+from dotexp.language.diagnostics import UsageError
+from dotexp.planning.planner import make_plan
+from dotexp.runs.folder import DEFAULT_ROOT, RunFolder, open_run
+from dotexp.sdk.report import Section, Table
+from dotexp.sdk.seeds import derive
+
+
+def interpret(
+    run: str | Path | RunFolder,
+    report: str,
+    *,
+    set: Sequence[str] = (),
+    runs: Path = DEFAULT_ROOT,
+    device: Device | None = None,
+    **parameters: Any,
+) -> list[Table]:
+    """Ask a report about a finished run and return its tables: `interpret("movielens", "item_bias", top = 10)`.
+
+    `report` is a report component's name, its parameters given by name, or is written as in a spec:
+    `"item_bias(top = 10)"`. `set` may say where the data is now (`data.path=…`). A table has a `title`, a `header` and
+    `rows`. Nothing is written. Raises SpecError where the report or its parameters are wrong, ComponentError where it
+    cannot be made of this run, UsageError for a run without a model.
+    """
+    import torch
+
+    from dotexp.engine.build.datasets import DataStore
+    from dotexp.engine.build.devices import machine
+    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.reporting import make_subject
+
+    folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
+    resolved = load(folder.resolved, [*set, f"report=[{_written(report, parameters)}]"])
+    store = DataStore()
+    experiment = make_plan(resolved, Probe(runs, store))[0].experiment
+    sections: list[Section] = []
+    with machine(experiment.runtime, device) as chosen:
+        subject = make_subject(experiment, folder, store, chosen)
+        for place, use in enumerate(experiment.reports):
+            torch.manual_seed(derive(experiment.seed, "report", place))
+            sections += use.build()(subject)
+    return [block for section in sections for block in section.blocks if isinstance(block, Table)]
+
+
+def _written(report: str, parameters: Mapping[str, Any]) -> str:
+    """Write a call as the language does. Raises UsageError for a value that the language cannot write."""
+    if not parameters:
+        return report
+    try:
+        return f"{report}({', '.join(f'{name} = {value_text(_plain(value))}' for name, value in parameters.items())})"
+    except TypeError as error:
+        raise UsageError(f"`{report}`: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(item) for item in value) if isinstance(value, list | tuple) else value

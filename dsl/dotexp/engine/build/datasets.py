@@ -1,0 +1,25 @@
+"""Data sets, each opened once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dotexp.components.component import DataContext, Use
+from dotexp.sdk.data import Data
+
+
+class DataStore:
+    """Opens data when it is first asked for and keeps it for whoever asks for the same again."""
+
+    def __init__(self) -> None:
+        self._opened: list[tuple[Use, int, Data]] = []
+        self._shared: dict[str, Any] = {}
+
+    def get(self, use: Use, seed: int) -> Data:
+        """Data of this component with these parameters, split by this seed unless it has its own."""
+        for known, known_seed, data in self._opened:
+            if known == use and known_seed == seed:
+                return data
+        opened: Data = use.build(DataContext(seed, self._shared))
+        self._opened.append((use, seed, opened))
+        return opened

@@ -1,0 +1,71 @@
+"""What a planner needs to know that only torch can tell: the data's facts, and the layers' sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dotexp.components.facts import DataFacts
+from dotexp.components.component import Use
+from dotexp.language.diagnostics import UsageError
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.training.freezing import BATCHNORMS, NORMS
+from dotexp.engine.build.network import Network, build_network, without_weights
+from dotexp.planning.plan import LayerCount
+from dotexp.runs.folder import DEFAULT_ROOT, open_run
+from dotexp.experiment.experiment import Experiment
+
+
+class Probe:
+    """Looks at data and models for a planner; what it opens stays in `store`, for the run that may follow."""
+
+    def __init__(self, runs: Path = DEFAULT_ROOT, store: DataStore | None = None) -> None:
+        self.store = store or DataStore()
+        self._runs = runs
+
+    def data_facts(self, use: Use, seed: int) -> DataFacts:
+        """Open the data and return its facts. Raises ComponentError where it cannot be used."""
+        return self.store.get(use, seed).facts
+
+    def run_folder(self, run: str) -> Path:
+        """Find the folder of the run that `weights = run("…")` names. Raises UsageError where it has no weights."""
+        folder = open_run(run, self._runs)
+        if not folder.model.is_file():
+            raise UsageError(f"{folder.path} has no model.safetensors to start from: the run is {folder.status}")
+        return folder.path.resolve()
+
+    def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
+        """Count each layer's parameters, on the meta device where the model can be built there.
+
+        No pretrained weights are opened. A parameter that several layers share counts in the first.
+        """
+        network = _build(experiment, facts)
+        seen: set[int] = set()
+        return tuple(_count(name, layer, seen) for name, layer in network.layers.items())
+
+
+def _build(experiment: Experiment, facts: DataFacts) -> Network:
+    model = without_weights(experiment.model)
+    try:
+        with torch.device("meta"):
+            return build_network(model, facts, experiment.seed)
+    except Exception:  # some models read their own tensors while being built; a true fault comes again here
+        return build_network(model, facts, experiment.seed)
+
+
+def _count(name: str, layer: nn.Module, seen: set[int]) -> LayerCount:
+    total = batchnorm = norm = tables = width = 0
+    for module in layer.modules():
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            total += parameter.numel()
+            batchnorm += parameter.numel() * isinstance(module, BATCHNORMS)
+            norm += parameter.numel() * isinstance(module, NORMS)
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+                tables += parameter.numel()
+                width += parameter.shape[-1]
+    return LayerCount(name, total, batchnorm, norm, tables, width)

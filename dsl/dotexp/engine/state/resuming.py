@@ -1,0 +1,139 @@
+"""Where an interrupted run goes on: its newest sound checkpoint, and what has changed since it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dotexp.engine.build.devices import machine
+from dotexp.engine.environment import environment
+from dotexp.engine.identity import conditions, differences, identity
+from dotexp.engine.state.state import from_bytes, unpack
+from dotexp.engine.training.controls import Used
+from dotexp.experiment.experiment import Device
+from dotexp.language.diagnostics import RunError, UsageError
+from dotexp.planning.plan import Plan
+from dotexp.runs.checkpoints import Position, Stored, read_newest, remove_leftovers, set_aside
+from dotexp.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Start:
+    """A checkpoint's content: how far the run was, the record's facts, the state, and finished stages' rates."""
+
+    position: Position
+    facts: Mapping[str, Any]
+    state: Mapping[str, Any]
+    used: list[Used]
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How a run is resumed: with which plan and device, from where (None: from the beginning), and what changed."""
+
+    plan: Plan
+    device: Device | None
+    start: Start | None
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def prepare(
+    plan: Plan, run: RunFolder, plugins: Mapping[str, str], device: Device | None = None, allow_changes: bool = False
+) -> Resumption:
+    """Find where an interrupted run goes on, on the device and with the threads that it had.
+
+    Damaged checkpoints are set aside, and told of in the notes. Raises RunError where all of them are damaged, or
+    the plan has no such place; UsageError, naming each, for changes that were not allowed.
+    """
+    before = run.read_environment() if run.environment.exists() else {}
+    remove_leftovers(run.path)
+    remove_leftovers(run.checkpoints)
+    stored, notes = _stored(run)
+    plan, device = as_before(plan, before, device)
+    if stored is None:
+        changes = changed_environment(plan, run, plugins, device)
+    else:
+        changes = differences(stored.facts["identity"], _identity(plan, plugins, device))
+    if changes and not allow_changes:
+        listed = "\n".join(f"  {change}" for change in changes)
+        raise UsageError(
+            f"{run.path} would not go on to the same bits, since something has changed:\n{listed}\n"
+            " = --allow-changes goes on all the same, and the result says so"
+        )
+    earlier = tuple(stored.facts["changes"]) if stored else ()
+    start = _start(stored) if stored else None
+    if start is not None:
+        _require_place(start, plan)
+    else:
+        notes += (f"{run.path} has no checkpoint: it starts from the beginning",)
+    return Resumption(plan, device, start, tuple(dict.fromkeys((*earlier, *changes))), notes)
+
+
+def _stored(run: RunFolder) -> tuple[Stored | None, tuple[str, ...]]:
+    stored, damaged = read_newest(run.checkpoints)
+    if stored is None and damaged:
+        listed = "\n".join(f"  {each.path}: {each.reason}" for each in damaged)
+        raise RunError(
+            f"no checkpoint of {run.path} can be used:\n{listed}\n"
+            f" = remove {run.checkpoints} to have the run start from the beginning"
+        )
+    for each in damaged:
+        set_aside(each)
+    told = tuple(
+        f"the checkpoint {each.path} is damaged ({each.reason}): the one before it is used" for each in damaged
+    )
+    return stored, told
+
+
+def as_before(plan: Plan, before: Mapping[str, Any], device: Device | None) -> tuple[Plan, Device | None]:
+    """Take the device and the threads that the run had: with other ones, its bits would be others.
+
+    `before` is what environment.json holds; `device` goes before what it says.
+    """
+    experiment = plan.experiment
+    if device is None and before.get("device"):
+        device = Device(str(before["device"]).partition(":")[0])
+    if before.get("threads"):
+        runtime = experiment.runtime.model_copy(update={"threads": int(before["threads"])})
+        plan = replace(plan, experiment=experiment.model_copy(update={"runtime": runtime}))
+    return plan, device
+
+
+def changed_environment(
+    plan: Plan, run: RunFolder, plugins: Mapping[str, str], device: Device | None
+) -> tuple[str, ...]:
+    """Say what differs between what a run's environment.json says and what is here now; nothing where it is missing."""
+    if not run.environment.exists():
+        return ()
+    now = _identity(plan, plugins, device)
+    return differences({"experiment": now["experiment"], **conditions(run.read_environment())}, now)
+
+
+def _identity(plan: Plan, plugins: Mapping[str, str], device: Device | None) -> dict[str, Any]:
+    with machine(plan.experiment.runtime, device) as there:
+        return identity(plan, environment(plan, there, plugins))
+
+
+def _start(stored: Stored) -> Start:
+    state = unpack(stored.facts["state"], from_bytes(stored.tensors))
+    return Start(stored.position, stored.facts, state, [Used.of_state(used) for used in state["used"]])
+
+
+def _require_place(start: Start, plan: Plan) -> None:
+    """Raise RunError unless the plan has the place where the checkpoint was written."""
+    position = start.position
+    done = [used.name for used in start.used]
+    names = [stage.name for stage in plan.stages]
+    sound = done == names[: len(done)] == names[: position.stage]
+    if sound and "loop" in start.state:
+        stage = plan.stages[position.stage] if position.stage < len(names) else None
+        epochs = sum(stage is not None and row["stage"] == stage.name for row in start.facts["rows"])
+        sound = (
+            stage is not None
+            and position.step <= stage.steps
+            and epochs * stage.steps_per_epoch <= position.step <= (epochs + 1) * stage.steps_per_epoch
+        )
+    if not sound:
+        raise RunError(f"the checkpoint {position.name} was written in a place that the plan no longer has")

@@ -1,0 +1,197 @@
+"""Calls to components with validated parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from dotexp.components.component import Component, Use
+from dotexp.components.params import Params, Positional
+from dotexp.experiment.accepted import expected_for
+from dotexp.experiment.scope import Scope
+from dotexp.experiment.values import BAD, Converter
+from dotexp.language.diagnostics import Related, closest
+from dotexp.language.source import Span
+from dotexp.language.syntax_tree import Argument, Call, Value
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A component looked up, its arguments by parameter name, nothing converted yet.
+
+    `span` is the component's name as written; `names` is where each argument's name stands.
+    """
+
+    component: Component
+    arguments: Mapping[str, Value]
+    span: Span
+    names: Mapping[str, Span] = field(default_factory=dict)
+
+
+@dataclass
+class Binder:
+    """Makes drafts of calls and components of drafts. `origins` gathers where each value was written, by its path."""
+
+    scope: Scope
+    origins: dict[str, Span] = field(default_factory=dict)
+
+    def draft(self, written: Call, kinds: tuple[str, ...]) -> Draft | None:
+        """Look a call's component up and give every argument its parameter's name."""
+        call = self.scope.follow(written)
+        if not isinstance(call, Call):
+            kind = kinds[0].replace("_", " ")
+            message = f"`{written.name.text}` is a param that holds no {kind}"
+            self.scope.collector.report("E206", message, written.span)
+            return None
+        component = self.scope.find(call, kinds)
+        if component is None:
+            return None
+        empty = Draft(component, {}, call.name.span)
+        return self.change(empty, call.arguments or (), positional=True)
+
+    def change(self, draft: Draft, arguments: Iterable[Argument], positional: bool = False) -> Draft:
+        """Put arguments in place of those a draft has."""
+        fields = draft.component.params.model_fields
+        ordered = [name for name, field_ in fields.items() if is_positional(field_)] if positional else []
+        given: dict[str, Value] = {}
+        names: dict[str, Span] = {}
+        for number, argument in enumerate(arguments):
+            name = self._name(argument, number, ordered, draft.component, bool(names))
+            if argument.name is not None:
+                names[argument.name.text] = argument.name.span
+            if name is None:
+                continue
+            if name in given:
+                self.scope.collector.report(
+                    "E202",
+                    f"`{name}` is given twice",
+                    argument.name.span if argument.name else argument.span,
+                    related=(Related("first given here", given[name].span),),
+                )
+            given[name] = argument.value
+        return replace(draft, arguments={**draft.arguments, **given}, names={**draft.names, **names})
+
+    def _name(
+        self, argument: Argument, number: int, ordered: list[str], component: Component, named: bool
+    ) -> str | None:
+        if argument.name is not None:
+            name = argument.name.text
+            if name in component.params.model_fields:
+                return name
+            self.unknown_parameter(component, name, argument.name.span)
+            return None
+        if named:
+            help = "arguments without a name come first"
+            message = "an argument without a name stands behind one with a name"
+        elif number < len(ordered):
+            return ordered[number]
+        else:
+            message = f"`{component.name}` takes {_count(len(ordered))} without a name"
+            help = f"parameters of {component.name}: {', '.join(component.params.model_fields) or 'none'}"
+        self.scope.collector.report("E204", message, argument.span, help=help)
+        return None
+
+    def unknown_parameter(self, component: Component, name: str, span: Span) -> None:
+        """Report a name that is none of a component's parameters."""
+        fields = component.params.model_fields
+        self.scope.collector.report(
+            "E204",
+            f"`{component.name}` has no parameter `{name}`",
+            span,
+            suggestion=closest(name, fields),
+            help=f"parameters of {component.name}: {', '.join(fields) or 'none'}",
+        )
+
+    def use(self, draft: Draft, path: str) -> Use | None:
+        """Convert and validate a draft's arguments; None, with the faults reported, where something is wrong."""
+        self.origins[path] = draft.span
+        values: dict[str, Any] = {}
+        converter = Converter(self.scope, self._nested)
+        for name, value in draft.arguments.items():
+            place = f"{path}.{name}"
+            self.origins[place] = value.span
+            expected = expected_for(draft.component.params.model_fields[name])
+            values[name] = converter.convert(value, expected, f"`{name}` of {draft.component.name}", place)
+        self._missing(draft)
+        sound = {name: value for name, value in values.items() if value is not BAD}
+        params = self._validate(draft, sound, complete=len(sound) == len(values))
+        if params is None or len(sound) < len(values):
+            return None
+        return Use(component=draft.component, params=params)
+
+    def _nested(self, call: Call, kinds: tuple[str, ...], path: str) -> Use | None:
+        draft = self.draft(call, kinds)
+        return None if draft is None else self.use(draft, path)
+
+    def _missing(self, draft: Draft) -> None:
+        for name, field_ in draft.component.params.model_fields.items():
+            if field_.is_required() and name not in draft.arguments:
+                self.scope.collector.report(
+                    "E205",
+                    f"`{draft.component.name}` needs `{name}`",
+                    draft.span,
+                    help=f"{name}: {field_.description or expected_for(field_).words()}",
+                )
+
+    def _validate(self, draft: Draft, values: dict[str, Any], complete: bool) -> Params | None:
+        try:
+            return draft.component.params.model_validate(values)
+        except ValidationError as error:
+            for name, message in _faults(error, set(values)):
+                if name is None and not complete:
+                    continue
+                value = draft.arguments.get(name) if name else None
+                subject = f"`{name}` of {draft.component.name}" if name else f"`{draft.component.name}`"
+                self.scope.collector.report("E207", f"{subject} {message}", value.span if value else draft.span)
+            return None
+
+
+def is_positional(field: FieldInfo) -> bool:
+    """Whether a parameter may be given without its name."""
+    return any(isinstance(mark, Positional) for mark in field.metadata)
+
+
+def _faults(error: ValidationError, given: set[str]) -> list[tuple[str | None, str]]:
+    faults: dict[str | None, list[Any]] = {}
+    for fault in error.errors(include_url=False):
+        location = fault["loc"]
+        name = str(location[0]) if location else None
+        if name is None or name in given:
+            faults.setdefault(name, []).append(fault)
+    said = []
+    for name, found in faults.items():
+        # A union answers once an arm: an arm that the value's form fits says more than one of another type.
+        apt = [f for f in found if f["type"] in (*_BOUNDS, "value_error")] or found
+        said.append((name, " or ".join(dict.fromkeys(_words(f) for f in apt))))
+    return said
+
+
+_BOUNDS = {
+    "greater_than": ("must be more than", "gt"),
+    "greater_than_equal": ("must be at least", "ge"),
+    "less_than": ("must be less than", "lt"),
+    "less_than_equal": ("must be at most", "le"),
+    "too_short": ("needs at least this many items:", "min_length"),
+    "too_long": ("takes at most this many items:", "max_length"),
+    "string_too_short": ("needs at least this many characters:", "min_length"),
+    "string_too_long": ("takes at most this many characters:", "max_length"),
+}
+
+
+def _words(fault: Any) -> str:
+    context = fault.get("ctx", {})
+    if fault["type"] in _BOUNDS:
+        words, key = _BOUNDS[fault["type"]]
+        limit = context[key]
+        return f"{words} {limit:g}" if isinstance(limit, float) else f"{words} {limit}"
+    if fault["type"] == "value_error":
+        return f"is not right: {context.get('error', fault['msg'])}"
+    return f"is not right: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def _count(number: int) -> str:
+    return {0: "no arguments", 1: "one argument"}.get(number, f"{number} arguments")

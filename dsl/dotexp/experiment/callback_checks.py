@@ -1,0 +1,49 @@
+"""What a stage's callbacks need of the rest of the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dotexp.components.component import Use
+from dotexp.language.diagnostics import Collector
+from dotexp.language.source import Span
+
+
+def check_callbacks(
+    callbacks: Sequence[Use],
+    place: str,
+    data: Use,
+    metrics: Sequence[Use],
+    origins: Mapping[str, Span],
+    collector: Collector,
+) -> None:
+    """Hold callbacks against the data's inputs, the metrics that there are, and each other."""
+    for number, callback in enumerate(callbacks):
+        span = origins.get(f"{place}.{number}")
+        wanted, given = callback.facts.inputs, data.facts.inputs
+        tasks, task = callback.facts.tasks, data.facts.task
+        if (
+            wanted and given and wanted != given and not (tasks and task and task not in tasks)
+        ):  # else it is said of the task
+            collector.report("E305", f"`{callback.name}` takes {wanted}, and `{data.name}` gives {given}", span)
+        for name, value in callback.params:
+            if isinstance(value, Use) and value.kind == "metric" and find_metric(value, metrics) is None:
+                message = f"`{callback.name}` looks at `{value.name}`, which is not one of the metrics"
+                named = ", ".join([*(metric.name for metric in metrics), value.name])
+                where = origins.get(f"{place}.{number}.{name}") or span
+                collector.report("E208", message, where, help=f"have it measured: metrics {named}")
+    _accumulated_once(callbacks, place, origins, collector)
+
+
+def find_metric(metric: Use, metrics: Sequence[Use]) -> int | None:
+    """Place of a metric among others: of the same one, else of the only one with its name; None where there is none."""
+    same = [place for place, other in enumerate(metrics) if other == metric]
+    by_name = [place for place, other in enumerate(metrics) if other.name == metric.name]
+    return same[0] if same else by_name[0] if len(by_name) == 1 else None
+
+
+def _accumulated_once(callbacks: Sequence[Use], place: str, origins: Mapping[str, Span], collector: Collector) -> None:
+    twice = [number for number, callback in enumerate(callbacks) if callback.facts.batches_per_step > 1][1:]
+    for number in twice:
+        message = f"`{callbacks[number].name}` says a second time how many batches make a step"
+        collector.report("E202", message, origins.get(f"{place}.{number}"))

@@ -1,0 +1,50 @@
+"""Spec files to experiments: `check` and `load`, which open no data and import neither torch nor the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dotexp.components.registry import Registry, load_registry
+from dotexp.experiment.resolve import Resolved, resolve
+from dotexp.language.decoding import LARGEST, read_bounded
+from dotexp.language.diagnostics import Diagnostic, SpecError, UsageError
+from dotexp.language.parser import read
+
+SpecPath = str | Path
+STDIN = "-"
+
+
+def check(
+    spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None
+) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
+    """Check a spec file (`-`: standard input): the experiment, None where it has errors, and every diagnostic.
+
+    Opens no data or weights and does not import torch. Raises UsageError where the file cannot be read.
+    """
+    data, name, folder = _bytes(spec)
+    source, faults = read(data, name, folder)
+    if any(d.severity == "error" for d in faults):
+        return None, faults
+    return resolve(source, registry or load_registry(), set)
+
+
+def load(spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None) -> Resolved:
+    """Load and resolve a spec file. Raises SpecError with every fault found."""
+    resolved, diagnostics = check(spec, set, registry)
+    if resolved is None:
+        raise SpecError(diagnostics)
+    return resolved
+
+
+def _bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
+    if str(spec) == STDIN:
+        import sys
+
+        return sys.stdin.buffer.read(LARGEST + 1), "<stdin>", Path()
+    path = Path(spec)
+    try:
+        return read_bounded(path), str(path), path.parent
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"cannot read {path}: {reason}") from error

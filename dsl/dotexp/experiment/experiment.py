@@ -1,0 +1,182 @@
+"""A resolved experiment: every name looked up, every default filled in, nothing opened yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dotexp.components.component import Use
+from dotexp.components.facts import LayerGroup
+from dotexp.components.params import Params
+
+LANGUAGE_VERSION = 1
+
+
+class Frozen(BaseModel):
+    """Base of the values here: immutable, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
+
+
+class Kept(StrEnum):
+    """Modules inside frozen layers that go on training, parameters and statistics alike."""
+
+    batchnorm = "batchnorm"
+    norm = "norm"
+
+
+class Unfreeze(Frozen):
+    """Every layer trains."""
+
+    kind: Literal["unfreeze"] = "unfreeze"
+
+
+class FreezeBefore(Frozen):
+    """Every layer before `layer` is frozen: `freeze before layer4`."""
+
+    kind: Literal["before"] = "before"
+    layer: str
+    kept: Kept | None = None
+
+
+class LayerSpan(Frozen):
+    """Layers from `first` to `last`, or one layer, or a group (or `body`) by name when `last` is None."""
+
+    first: str
+    last: str | None = None
+
+
+class FreezeLayers(Frozen):
+    """The named layers, ranges and groups are frozen: `freeze stem..layer1, head`."""
+
+    kind: Literal["layers"] = "layers"
+    items: tuple[LayerSpan, ...]
+    kept: Kept | None = None
+
+
+Freeze = Annotated[Unfreeze | FreezeBefore | FreezeLayers, Field(discriminator="kind")]
+
+
+class Device(StrEnum):
+    """Where a run computes; `auto` takes CUDA, else MPS, else the CPU."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """Numbers in the forward pass: `f32`, or `bf16` or `f16` by autocast (weights stay in float32)."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    f16 = "f16"
+
+
+class OnOom(StrEnum):
+    """What to do where a batch does not fit into memory: stop, or take its gradient in pieces of equal weight."""
+
+    stop = "stop"
+    in_pieces = "split"  # a member called split would hide the method of strings
+
+
+class Runtime(Params):
+    """How a run uses the machine."""
+
+    device: Device = Field(Device.auto, description="where to compute: auto takes CUDA, else MPS, else the CPU")
+    precision: Precision = Field(
+        Precision.f32, description="f32, or bf16 or f16 in the forward pass by autocast; f16 scales the loss"
+    )
+    workers: int = Field(0, ge=0, le=256, description="processes that prepare data which is not held in memory")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="threads of an operation on the CPU; none: torch's own"
+    )
+    checkpoint_minutes: float = Field(
+        5.0, gt=0, le=10080, description="save the run's state after so many minutes, beside the ends of epochs"
+    )
+    checkpoint_steps: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        description="save the run's state after so many steps of a stage, too; none: by time alone",
+    )
+    keep_checkpoints: int = Field(2, ge=1, le=10**6, description="newest checkpoints to keep")
+    keep_best: bool = Field(True, description="keep the checkpoint of the lowest validation loss, too")
+    on_oom: OnOom = Field(
+        OnOom.stop, description="a batch that does not fit into memory: stop, or split it (batch norm sees the pieces)"
+    )
+
+
+class Model(Frozen):
+    """What is trained: a body with a head, or a whole model; its layers in order and its learning-rate groups."""
+
+    body: Use | None = None
+    head: Use | None = None
+    whole: Use | None = None
+    layers: tuple[str, ...]
+    groups: tuple[LayerGroup, ...]
+
+
+class Stage(Frozen):
+    """One stage with everything in force in it."""
+
+    name: str
+    freeze: Freeze = Unfreeze()
+    data: Use
+    loss: Use
+    optimizer: Use
+    fit: Use
+    callbacks: tuple[Use, ...] = ()
+
+
+class Experiment(Frozen):
+    """A whole experiment, resolved."""
+
+    name: str
+    description: str = ""
+    seed: int = Field(42, ge=0, lt=2**63)
+    data: Use
+    model: Model
+    loss: Use
+    optimizer: Use
+    metrics: tuple[Use, ...] = ()
+    callbacks: tuple[Use, ...] = ()
+    reports: tuple[Use, ...] = ()
+    stages: tuple[Stage, ...]
+    runtime: Runtime = Runtime()
+
+
+def frozen_layers(freeze: Freeze, layers: Sequence[str], groups: Sequence[LayerGroup]) -> frozenset[str]:
+    """Layers that a freeze statement freezes; `body` stands for every layer but the head.
+
+    Raises KeyError, with the name as its argument, where a name is neither a layer nor a group.
+    """
+    if isinstance(freeze, Unfreeze):
+        return frozenset()
+    if isinstance(freeze, FreezeBefore):
+        return frozenset(layers[: _position(freeze.layer, layers)])
+    return frozenset(name for item in freeze.items for name in layers_of(item, layers, groups))
+
+
+def layers_of(item: LayerSpan, layers: Sequence[str], groups: Sequence[LayerGroup]) -> tuple[str, ...]:
+    """Layers that one item of a freeze or groups statement names. Raises KeyError as `frozen_layers`."""
+    by_group: Mapping[str, tuple[str, ...]] = {group.name: group.layers for group in groups}
+    if item.last is not None:
+        return tuple(layers[_position(item.first, layers) : _position(item.last, layers) + 1])
+    if item.first in layers:
+        return (item.first,)
+    if item.first in by_group:
+        return by_group[item.first]
+    if item.first == "body" and "head" in layers:
+        return tuple(layer for layer in layers if layer != "head")
+    raise KeyError(item.first)
+
+
+def _position(layer: str, layers: Sequence[str]) -> int:
+    if layer not in layers:
+        raise KeyError(layer)
+    return layers.index(layer)

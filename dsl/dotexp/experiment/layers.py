@@ -1,0 +1,165 @@
+"""Layers, learning-rate groups, freeze statements and learning rates: names that must match the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dotexp.components.component import Use
+from dotexp.components.facts import LayerGroup
+from dotexp.experiment.experiment import (
+    Freeze,
+    FreezeBefore,
+    FreezeLayers,
+    Kept,
+    LayerSpan,
+    Model,
+    Unfreeze,
+    frozen_layers,
+    layers_of,
+)
+from dotexp.language.diagnostics import Collector, closest
+from dotexp.language.source import Span
+from dotexp.language.syntax_tree import Freeze as FreezeStatement
+from dotexp.language.syntax_tree import GroupItem, Groups, LayerItem, Word
+
+
+def make_model(
+    body: Use | None, head: Use | None, whole: Use | None, groups: Groups | None, collector: Collector
+) -> Model | None:
+    """Put the model together, with the groups written or those that the body publishes."""
+    published = (body or whole).facts if (body or whole) else None  # type: ignore[union-attr]
+    if published is None:
+        return None
+    layers = (*published.layers, "head") if body else published.layers or ("model",)
+    own = _groups(groups, layers, collector) if groups else published.groups or _default_groups(body, layers)
+    return None if own is None else Model(body=body, head=head, whole=whole, layers=layers, groups=own)
+
+
+def _default_groups(body: Use | None, layers: tuple[str, ...]) -> tuple[LayerGroup, ...]:
+    if body is None:
+        return (LayerGroup("model", layers),)
+    return LayerGroup("body", layers[:-1]), LayerGroup("head", layers[-1:])
+
+
+def _groups(groups: Groups, layers: tuple[str, ...], collector: Collector) -> tuple[LayerGroup, ...] | None:
+    made = []
+    sound = True
+    for number, item in enumerate(groups.items, 1):
+        names = [n for each in item.layers for n in _layer_names(each, layers, (), collector) or [""]]
+        sound = sound and "" not in names
+        made.append(LayerGroup(_group_name(item, names, number), tuple(names)))
+    if not sound:
+        return None
+    listed = [layer for group in made for layer in group.layers]
+    if listed != list(layers):
+        twice = [layer for layer in layers if listed.count(layer) > 1]
+        missing = [layer for layer in layers if layer not in listed]
+        fault = (
+            f"`{twice[0]}` stands in two places" if twice
+            else f"missing: {', '.join(missing)}" if missing
+            else "their order is not the model's"
+        )  # fmt: skip
+        message = f"groups hold every layer once, in order: {fault}"
+        collector.report("E306", message, groups.span, help=f"layers: {', '.join(layers)}")
+        return None
+    for number, group in enumerate(made):
+        if any(group.name == other.name for other in made[:number]):
+            span = groups.items[number].span
+            collector.report("E202", f"the group `{group.name}` stands twice", span)
+        if group.name in layers and group.layers != (group.name,):
+            help = "a group named as a layer holds that layer alone"
+            collector.report("E306", f"`{group.name}` is the name of a layer", groups.items[number].span, help=help)
+    return tuple(made)
+
+
+def _group_name(item: GroupItem, names: Sequence[str], number: int) -> str:
+    if item.name is not None:
+        return item.name.text
+    return names[0] if len(names) == 1 and names[0] else f"group_{number}"
+
+
+def make_freeze(statement: FreezeStatement | None, model: Model, collector: Collector) -> Freeze | None:
+    """Check a freeze statement's names against the model; None, with the faults reported, where one matches nothing."""
+    if statement is None or statement.unfreeze:
+        return Unfreeze()
+    kept = _kept(statement.kept, collector)
+    if statement.before is not None:
+        if statement.before.text not in model.layers:
+            unknown_layer(statement.before, model.layers, (), collector)
+            return None
+        return FreezeBefore(layer=statement.before.text, kept=kept)
+    sound = [_layer_names(item, model.layers, model.groups, collector) is not None for item in statement.items]
+    if not all(sound):
+        return None
+    spans = (LayerSpan(first=i.first.text, last=i.last.text if i.last else None) for i in statement.items)
+    return FreezeLayers(items=tuple(spans), kept=kept)
+
+
+def _kept(word: Word | None, collector: Collector) -> Kept | None:
+    if word is None:
+        return None
+    if word.text in list(Kept):
+        return Kept(word.text)
+    choices = [str(kept) for kept in Kept]
+    help = f"behind `except` stands one of: {', '.join(choices)}"
+    near = closest(word.text, choices)
+    collector.report("E208", f"unknown name `{word.text}`", word.span, suggestion=near, help=help)
+    return None
+
+
+def _layer_names(
+    item: LayerItem, layers: tuple[str, ...], groups: tuple[LayerGroup, ...], collector: Collector
+) -> tuple[str, ...] | None:
+    if item.last is not None:
+        unknown = [word for word in (item.first, item.last) if word.text not in layers]
+        for word in unknown:
+            unknown_layer(word, layers, (), collector)
+        if unknown:
+            return None
+        if layers.index(item.first.text) > layers.index(item.last.text):
+            message = f"`{item.first.text}` comes after `{item.last.text}`"
+            turned = f"{item.last.text}..{item.first.text}"
+            collector.report("E306", message, item.span, suggestion=turned, help=f"layers: {', '.join(layers)}")
+            return None
+    span = LayerSpan(first=item.first.text, last=item.last.text if item.last else None)
+    try:
+        return layers_of(span, layers, groups)
+    except KeyError:
+        unknown_layer(item.first, layers, groups, collector)
+        return None
+
+
+def unknown_layer(word: Word, layers: Sequence[str], groups: Sequence[LayerGroup], collector: Collector) -> None:
+    """Report a name that is neither a layer nor a group."""
+    names = [group.name for group in groups if group.name not in layers]
+    body = ["body"] if groups and "head" in layers and "body" not in names else []
+    what = "layer or group" if groups else "layer"
+    help = f"layers: {', '.join(layers)}" + (f"; groups: {', '.join(names)}" if names else "")
+    near = closest(word.text, [*layers, *names, *body])
+    collector.report("E301", f"no {what} is called `{word.text}`", word.span, suggestion=near, help=help)
+
+
+def training_groups(freeze: Freeze, model: Model) -> tuple[str, ...]:
+    """Groups in which something may train: those with a layer that is not frozen, or all where norms are kept."""
+    frozen = frozen_layers(freeze, model.layers, model.groups)
+    kept = not isinstance(freeze, Unfreeze) and freeze.kept is not None
+    return tuple(group.name for group in model.groups if kept or not frozen.issuperset(group.layers))
+
+
+def check_rates(rates: object, freeze: Freeze, model: Model, span: Span | None, collector: Collector) -> None:
+    """Check a list's or a map's learning rates against the groups."""
+    names = [group.name for group in model.groups]
+    help = f"groups: {', '.join(names)}"
+    if isinstance(rates, tuple) and len(rates) != len(names):
+        message = f"{len(rates)} learning rates for {len(names)} groups"
+        collector.report("E302", message, span, help=f"{help}; a list has one for each, frozen ones included")
+    if isinstance(rates, dict):
+        for name in rates:
+            if name not in names:
+                near = closest(name, names)
+                message = f"no group is called `{name}`"
+                collector.report("E301", message, span, help=help + (f"; did you mean `{near}`?" if near else ""))
+        missing = [name for name in training_groups(freeze, model) if name not in rates]
+        if missing and all(name in names for name in rates):
+            message = f"no learning rate for {', '.join(missing)}"
+            collector.report("E307", message, span, help="a map names every group that trains")

@@ -1,0 +1,193 @@
+"""Statements of a file and of the files it extends, one of each, the later in place of the earlier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dotexp.experiment.experiment import LANGUAGE_VERSION
+from dotexp.language.diagnostics import Collector, Related
+from dotexp.language.source import Source, Span
+from dotexp.language.syntax_tree import (
+    Component,
+    Document,
+    ExperimentName,
+    Extends,
+    Freeze,
+    Groups,
+    Listing,
+    ModelBlock,
+    Param,
+    Seed,
+    StageBlock,
+    Version,
+)
+
+Opener = Callable[[Source, Extends], Document | None]
+
+
+@dataclass
+class Merged:
+    """What is in force after merging.
+
+    `slots` holds, for data, whole, body, head, loss, optimizer and runtime, the statement that names the component and
+    the changes after it; `listings` holds the metrics, callbacks and report in force; `stages` the stages by name, and
+    what a `stages` statement stands for under its own.
+    """
+
+    source: Source
+    name: ExperimentName | None = None
+    seed: Seed | None = None
+    params: dict[str, Param] = field(default_factory=dict)
+    slots: dict[str, list[Component]] = field(default_factory=dict)
+    model: Span | None = None
+    groups: Groups | None = None
+    listings: dict[str, Listing] = field(default_factory=dict)
+    stages: dict[str, StageBlock | Component] = field(default_factory=dict)
+
+    def fill(self, slot: str, statement: Component) -> None:
+        """Put a component in force, or change the one that is."""
+        if statement.call is not None:
+            self.slots[slot] = [statement]
+        else:
+            self.slots.setdefault(slot, []).append(statement)
+
+
+STAGES = "stages"
+
+
+def merge(document: Document, open_base: Opener, collector: Collector) -> Merged:
+    """Merge a document with the chain of bases it extends, the farthest base first."""
+    chain = _chain(document, open_base, collector)
+    merged = Merged(document.source)
+    for each in reversed(chain):
+        _refuse_twice(each, collector)
+        _check_order(each, collector)
+        for statement in each.statements:
+            _put(merged, statement)
+    return merged
+
+
+def _chain(document: Document, open_base: Opener, collector: Collector) -> list[Document]:
+    chain = [document]
+    while extends := next((s for s in chain[-1].statements if isinstance(s, Extends)), None):
+        if len(chain) > _DEEPEST:
+            message = f"more than {_DEEPEST} files extend each other"
+            collector.report("E211", message, extends.path.span)
+            break
+        base = open_base(chain[-1].source, extends)
+        if base is None:
+            break
+        if any(base.source.name == other.source.name for other in chain):
+            message = f"the files extend each other in a circle: {base.source.name} is reached again"
+            collector.report("E211", message, extends.path.span)
+            break
+        chain.append(base)
+    return chain
+
+
+_DEEPEST = 16
+
+
+def _put(merged: Merged, statement: object) -> None:
+    match statement:
+        case ExperimentName():
+            merged.name = statement
+        case Seed():
+            merged.seed = statement
+        case Param():
+            merged.params[statement.name.text] = statement
+        case Listing():
+            merged.listings[statement.keyword.text] = statement
+        case StageBlock():
+            merged.stages[statement.name.text] = statement
+        case ModelBlock():
+            _put_block(merged, statement)
+        case Component(keyword=keyword) if keyword.text == "model":
+            _put_whole(merged, statement)
+        case Component(keyword=keyword) if keyword.text == "stages" and statement.call is not None:
+            merged.stages[STAGES] = statement
+        case Component(keyword=keyword):
+            merged.fill(keyword.text, statement)
+
+
+def _put_whole(merged: Merged, statement: Component) -> None:
+    merged.model = statement.span
+    if statement.call is not None:
+        merged.groups = None
+        for slot in ("body", "head"):
+            merged.slots.pop(slot, None)
+    merged.fill("whole", statement)
+
+
+def _put_block(merged: Merged, block: ModelBlock) -> None:
+    before = {slot: merged.slots.pop(slot, []) for slot in ("body", "head")}
+    merged.slots.pop("whole", None)
+    merged.model, merged.groups = block.span, None
+    for member in block.members:
+        if isinstance(member, Groups):
+            merged.groups = member
+        else:
+            slot = member.keyword.text
+            if member.call is None:
+                merged.slots[slot] = list(before[slot])
+            merged.fill(slot, member)
+
+
+def _refuse_twice(document: Document, collector: Collector) -> None:
+    seen: dict[str, Span] = {}
+    for statement in document.statements:
+        name, place = _identity(statement)
+        _once(name, place, seen, collector)
+        if isinstance(statement, ModelBlock | StageBlock):
+            _refuse_members_twice(statement.members, collector)
+
+
+def _refuse_members_twice(members: Sequence[Component | Groups | Freeze | Listing], collector: Collector) -> None:
+    seen: dict[str, Span] = {}
+    for member in members:
+        if isinstance(member, Component | Listing):
+            _once(member.keyword.text, member.keyword.span, seen, collector)
+        else:
+            _once("freeze statement" if isinstance(member, Freeze) else "groups", member.span, seen, collector)
+
+
+def _once(name: str, place: Span, seen: dict[str, Span], collector: Collector) -> None:
+    if name in seen:
+        message = f"`{name}` stands twice"
+        collector.report("E202", message, place, related=(Related("first here", seen[name]),))
+    seen.setdefault(name, place)
+
+
+def _identity(statement: object) -> tuple[str, Span]:
+    match statement:
+        case Component() | Listing():
+            return statement.keyword.text, statement.keyword.span
+        case Param():
+            return f"param {statement.name.text}", statement.name.span
+        case StageBlock():
+            return f"stage {statement.name.text}", statement.name.span
+        case Version(span=span):
+            return "dotexp", span
+        case Extends(span=span):
+            return "extends", span
+        case ExperimentName(span=span):
+            return "experiment", span
+        case Seed(span=span):
+            return "seed", span
+        case ModelBlock(span=span):
+            return "model", span.source.span(span.start, span.start + len("model"))
+    raise TypeError(f"not a statement: {statement!r}")
+
+
+def _check_order(document: Document, collector: Collector) -> None:
+    for number, statement in enumerate(document.statements):
+        if isinstance(statement, Version):
+            if number:
+                collector.report("E103", "`dotexp` stands first in a file", statement.span)
+            if statement.number.value != LANGUAGE_VERSION or statement.number.percent:
+                said = statement.number.span.text
+                message = f"this version reads the language's version {LANGUAGE_VERSION}, not {said}"
+                collector.report("E207", message, statement.number.span, suggestion=str(LANGUAGE_VERSION))
+        elif isinstance(statement, Extends) and any(not isinstance(s, Version) for s in document.statements[:number]):
+            collector.report("E103", "`extends` stands first, behind `dotexp` at most", statement.span)

@@ -1,0 +1,148 @@
+"""What names mean while one experiment is resolved: its params, the installed components, and the faults so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dotexp.components.component import Component
+from dotexp.components.registry import Registry
+from dotexp.language.diagnostics import Collector, closest
+from dotexp.language.syntax_tree import Call, ListValue, MapValue, Param, Value
+
+
+@dataclass
+class Scope:
+    """Names in force. `used` gathers the params that something names."""
+
+    registry: Registry
+    collector: Collector
+    params: Mapping[str, Param] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def param(self, value: Value) -> Param | None:
+        """Param that a bare name stands for, if there is one."""
+        if isinstance(value, Call) and value.arguments is None and value.owner is None:
+            return self.params.get(value.name.text)
+        return None
+
+    def follow(self, value: Value) -> Value:
+        """Value that the name of a param stands for; any other value as it is."""
+        while (param := self.param(value)) is not None:
+            self.used.add(param.name.text)
+            value = param.value
+        return value
+
+    def find(self, call: Call, kinds: tuple[str, ...]) -> Component | None:
+        """Component that a call names, of one of these kinds; None, with a fault, where there is none or several."""
+        owner = call.owner.text if call.owner else None
+        found = [c for kind in kinds for c in self.registry.find(kind, call.name.text, owner)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            self._ambiguous(call, found)
+        elif owner is None or owner in self._owners(working=True):
+            self._unknown(call, kinds)
+        else:
+            self._unknown_owner(call, owner)
+        return None
+
+    def _owners(self, working: bool) -> list[str]:
+        found = [p for p in self.registry.providers if (p.error is None) == working]
+        return [name for p in found for name in dict.fromkeys((p.owner, p.name))]
+
+    def _ambiguous(self, call: Call, found: list[Component]) -> None:
+        providers = [self.registry.provider(c) for c in found]
+        said = " and ".join(f"{p.distribution} {p.version}" for p in providers)
+        self.collector.report(
+            "E210",
+            f"{found[0].kind} `{call.name.text}` comes from {said}",
+            call.name.span,
+            help="say whose: " + " or ".join(f"`{p.owner}.{call.name.text}`" for p in providers),
+        )
+
+    def _unknown(self, call: Call, kinds: tuple[str, ...]) -> None:
+        kind, name = kinds[0].replace("_", " "), call.name.text
+        names = [n for k in kinds for n in self.registry.names(k)]
+        near = closest(name, names)
+        help = f"{plural(kind)} installed: {', '.join(names) or 'none'}"
+        elsewhere = next((c for c in self.registry.components if c.name == name), None)
+        if elsewhere and not near:
+            help = f"`{name}` is a {elsewhere.kind.replace('_', ' ')}; {help}"
+        if not near and not elsewhere:
+            help += "; where another plugin offers it, that plugin is not installed: see `spec-runner plugins`"
+        for broken in self.registry.broken:
+            help += f"; plugin {broken.name} ({broken.distribution} {broken.version}) does not load: {broken.error}"
+        self.collector.report("E203", f"unknown {kind} `{name}`", call.name.span, suggestion=near, help=help)
+
+    def _unknown_owner(self, call: Call, owner: str) -> None:
+        assert call.owner is not None
+        broken = next((p for p in self.registry.broken if owner in (p.name, p.owner)), None)
+        owners = self._owners(working=True)
+        if broken is not None:
+            message = f"plugin `{owner}` ({broken.distribution} {broken.version}) does not load: {broken.error}"
+            self.collector.report("E213", message, call.owner.span, help="`spec-runner plugins` shows every plugin")
+            return
+        self.collector.report(
+            "E203",
+            f"no plugin is called `{owner}`",
+            call.owner.span,
+            suggestion=closest(owner, owners),
+            help=f"plugins installed: {', '.join(owners)}",
+        )
+
+
+def drop_circles(params: Mapping[str, Param], collector: Collector) -> dict[str, Param]:
+    """Params that do not lead back to themselves; each circle is reported once."""
+    graph = {name: [n for n in _names(param.value) if n in params] for name, param in params.items()}
+    circular: set[str] = set()
+    for path in _circles(graph):
+        if circular.isdisjoint(path):
+            said = " → ".join([*path, path[0]] if len(path) <= _SHOWN else [*path[:_SHOWN], "…", path[0]])
+            collector.report("E209", f"params name each other in a circle: {said}", params[path[0]].name.span)
+        circular.update(path)
+    return {name: param for name, param in params.items() if name not in circular}
+
+
+_SHOWN = 10
+
+
+def _circles(graph: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Walk every edge once, and yield the names of each circle that the walk closes, from the first declared on."""
+    place = {name: number for number, name in enumerate(graph)}
+    done: set[str] = set()
+    for start in graph:
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(graph[start])}
+        while path:
+            name = next(reversed(path))
+            following = next(path[name], None)
+            if following is None:
+                path.popitem()
+                done.add(name)
+            elif following in path:
+                circle = list(path)
+                circle = circle[circle.index(following) :]
+                first = circle.index(min(circle, key=place.__getitem__))
+                yield circle[first:] + circle[:first]
+            elif following not in done:
+                path[following] = iter(graph[following])
+
+
+def _names(value: Value) -> Iterator[str]:
+    if isinstance(value, Call):
+        if value.arguments is None:
+            yield value.name.text
+        for argument in value.arguments or ():
+            yield from _names(argument.value)
+    elif isinstance(value, ListValue):
+        for item in value.items:
+            yield from _names(item)
+    elif isinstance(value, MapValue):
+        for _, entry in value.entries:
+            yield from _names(entry)
+
+
+def plural(kind: str) -> str:
+    """Say several of a kind."""
+    irregular = {"body": "bodies", "loss": "losses", "policy": "policies"}
+    return irregular.get(kind, kind if kind in ("data", "weights", "stages") else kind + "s")

@@ -1,0 +1,60 @@
+"""Edits of a spec's file that leave all the rest of it as it is: comments, layout, line ends, permissions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from stat import S_IMODE
+from typing import NamedTuple
+
+from dotexp.language.atomic import write_atomic
+from dotexp.language.diagnostics import UsageError
+from dotexp.language.source import Source, source_from_text
+
+_MARK = "\ufeff"
+
+
+class Edit(NamedTuple):
+    """Text from offset `start` up to `end` of a source, and what shall stand in its place."""
+
+    start: int
+    end: int
+    text: str
+
+
+def edited(text: str, edits: Sequence[Edit]) -> str:
+    """Put edits into a text; they must not overlap, and may come in any order."""
+    for edit in sorted(set(edits), reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def edit_file(source: Source, edits: Sequence[Edit]) -> Path:
+    """Put edits, by offsets in `source`, into the file that it was read from, at one go; links are followed.
+
+    Raises UsageError, the file untouched, where there is no such file, or no longer with that text.
+    """
+    path = Path(os.path.realpath(source.name))
+    try:
+        raw = path.read_bytes().decode("utf-8")
+        mode = S_IMODE(path.stat().st_mode)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source.name} cannot be edited: {error}") from error
+    if source_from_text(raw).text != source.text:
+        raise UsageError(f"{source.name} is not what it was when it was read: it is left as it is")
+    places = _places(raw)
+    moved = [Edit(places[edit.start], places[edit.end], edit.text) for edit in edits]
+    try:
+        write_atomic(path, edited(raw, moved).encode())
+        path.chmod(mode)
+    except OSError as error:
+        raise UsageError(f"{source.name} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _places(raw: str) -> list[int]:
+    """Where each character of a source's text stands in the file's: a mark at the start and CRs make the difference."""
+    start = len(_MARK) if raw.startswith(_MARK) else 0
+    places = [i for i in range(start, len(raw)) if not (raw[i] == "\n" and i > start and raw[i - 1] == "\r")]
+    return [*places, len(raw)]

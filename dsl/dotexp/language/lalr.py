@@ -1,0 +1,102 @@
+"""The parser that Lark makes of experiment.lark, and its table, saved beside the grammar.
+
+Making the table takes longer than everything else that `check` does, so it is kept as JSON (Lark's own way is a pickle)
+and used where it was made of this very grammar by this very version of Lark: `python -m dotexp.language.lalr` writes
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+from zlib import crc32
+
+import lark
+from lark import Lark, Token, Transformer
+from lark.common import LexerConf
+from lark.grammar import Rule
+from lark.lexer import Lexer, TerminalDef
+
+STARTS = ("start", "only_value", "only_freeze")
+GRAMMAR = "experiment.lark"
+TABLE = "experiment.json"
+_PAIRS = "\0"
+
+
+class NoLexer(Lexer):
+    """Lark is handed lexemes one at a time: lexing is lossless and never stops, which its own lexers are not."""
+
+    def __init__(self, _: LexerConf) -> None:
+        pass
+
+    def lex(self, lexer_state: Any, parser_state: Any) -> Iterator[Token]:
+        """Yield nothing."""
+        return iter(())
+
+
+def load_parser(transformer: Transformer[Any, Any]) -> Lark:
+    """Make the parser of the saved table, or of the grammar where the table is of another grammar or Lark."""
+    folder = files("dotexp.language")
+    try:
+        saved = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        saved = {}
+    if saved.get("made_of") != made_of():
+        return build_parser(transformer)
+    table = _decoded(saved["table"])
+    table["data"]["options"]["lexer"] = NoLexer
+    table["data"]["parser"]["lexer_conf"]["lexer_type"] = NoLexer
+    load: Callable[..., Lark] = Lark._load_from_dict
+    return load(table["data"], table["memo"], transformer=transformer)
+
+
+def build_parser(transformer: Transformer[Any, Any] | None = None) -> Lark:
+    """Make the parser of the grammar."""
+    return Lark.open_from_package(
+        "dotexp.language",
+        GRAMMAR,
+        parser="lalr",
+        lexer=NoLexer,
+        start=list(STARTS),
+        transformer=transformer,
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+    )
+
+
+def made_of() -> dict[str, str]:
+    """Lark's version and the grammar's checksum: what a table belongs to."""
+    grammar = (files("dotexp.language") / GRAMMAR).read_bytes()
+    return {"lark": lark.__version__, "grammar": f"{len(grammar)} bytes, CRC {crc32(grammar):08x}"}
+
+
+def table_text(parser: Lark) -> str:
+    """Write a parser's table as JSON."""
+    data, memo = parser.memo_serialize([TerminalDef, Rule])
+    options = {**data["options"], "lexer": None, "transformer": None, "import_paths": []}
+    inner = {**data["parser"], "lexer_conf": {**data["parser"]["lexer_conf"], "lexer_type": None}}
+    table = {"data": {**data, "options": options, "parser": inner}, "memo": memo}
+    return json.dumps({"made_of": made_of(), "table": _encoded(table)}, separators=(",", ":")) + "\n"
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: _encoded(item) for key, item in value.items()}
+        return {_PAIRS: [[key, _encoded(item)] for key, item in value.items()]}
+    return [_encoded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        pairs = value[_PAIRS] if _PAIRS in value else value.items()
+        return {key: _decoded(item) for key, item in pairs}
+    return [_decoded(item) for item in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(table_text(build_parser()))

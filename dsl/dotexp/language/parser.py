@@ -1,0 +1,246 @@
+"""Text to documents: one pass that finds every fault and keeps every statement that could be understood."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from lark import Lark, Token
+from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_analysis import Shift
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from dotexp.language.characters import experiment_name
+from dotexp.language.decoding import read
+from dotexp.language.diagnostics import Diagnostic
+from dotexp.language.lalr import load_parser
+from dotexp.language.lexer import CLOSERS, END, MODEL, STAGE, TOP, TRIVIA, Lexeme, tokenise
+from dotexp.language.source import Source, Span
+from dotexp.language.syntax_tree import Document, ExperimentName, Freeze, ModelBlock, StageBlock, Statement, Value
+from dotexp.language.tree_builder import Builder
+
+if TYPE_CHECKING:
+    from dotexp.language.recovery import Mend, Trouble
+
+__all__ = ["parse", "parse_freeze", "parse_value", "read"]
+
+DEEPEST = 64
+"""Brackets inside brackets."""
+
+
+def parse(source: Source) -> tuple[Document, tuple[Diagnostic, ...]]:
+    """Read a spec's text: the statements that could be understood, and every fault in the order of the text.
+
+    Raises nothing, whatever the text.
+    """
+    run = _Run(source, "start")
+    statements = tuple(_sound(run.parse() or (), run.broken))
+    names = [_name_fault(statement) for statement in statements]
+    faults = [*run.faults, *(fault for fault in names if fault is not None)]
+    return Document(source, statements), _in_order(faults)
+
+
+def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
+    """Read one value, as it stands behind `--set path=`; None where it cannot be understood."""
+    run = _Run(source, "only_value")
+    value: Value | None = run.parse()
+    return (None if run.faults else value), _in_order(run.faults)
+
+
+def parse_freeze(source: Source) -> tuple[Freeze | None, tuple[Diagnostic, ...]]:
+    """Read one freeze statement, with or without its keyword: `before layer4`, `freeze body`, `unfreeze`."""
+    run = _Run(source, "only_freeze")
+    freeze: Freeze | None = run.parse()
+    return (None if run.faults else freeze), _in_order(run.faults)
+
+
+class Language(NamedTuple):
+    """The parser that Lark makes of the grammar, its table, and which of its states are lists of members."""
+
+    lark: Lark
+    states: dict[int, dict[str, tuple[Any, Any]]]
+    lists: dict[int, str]
+    ends: frozenset[int]
+
+
+@cache
+def language() -> Language:
+    """Make the parser, once."""
+    lark = load_parser(Builder())
+    table = lark.parse_interactive("", start="start").parser_state.parse_conf.parse_table
+    states = table.states
+    lists = {}
+    for number, actions in states.items():
+        # Only lists of members take a leading word and no name.
+        if "NAME" not in actions:
+            for word, inside in (("SEED", TOP), ("GROUPS", MODEL), ("FIT", STAGE)):
+                if actions.get(word, (None,))[0] is Shift:
+                    lists[number] = inside
+    return Language(lark, states, lists, frozenset(table.end_states.values()))
+
+
+class _Run:
+    """One parse: feeds lexemes to Lark's parser, and mends or gives up what it refuses."""
+
+    def __init__(self, source: Source, start: str) -> None:
+        lexemes, faults = tokenise(source)
+        end = len(source.text)
+        self.lexemes = [lexeme for lexeme in lexemes if lexeme.type not in TRIVIA]
+        self.lexemes.append(Lexeme(END, "", source, end, end))
+        self.faults = faults
+        self.broken = [lexeme.start for lexeme in self.lexemes if lexeme.broken]
+        self.at = 0
+        self.start = start
+        self.brackets: list[Lexeme] = []
+        self.block: Lexeme | None = None
+        self.language = language()
+        self.parser: InteractiveParser = self.language.lark.parse_interactive("", start=start)
+
+    def parse(self) -> Any:
+        """Feed everything; what the start rule makes, or None where nothing can be made."""
+        while True:
+            lexeme = self.lexemes[self.at]
+            try:
+                result = self.parser.feed_token(cast(Token, lexeme))
+            except UnexpectedToken:
+                if not self._mend():
+                    return None
+                continue
+            if lexeme.type == END:
+                return result
+            self.at += 1
+            if not self._follow(lexeme):
+                return None
+
+    def _follow(self, lexeme: Lexeme) -> bool:
+        """Keep account of what is open. False where nothing can be parsed any more."""
+        if lexeme.type in CLOSERS:
+            if self.parser.parser_state.state_stack[-1] in self.language.lists:
+                self.block = lexeme
+                return True
+            self.brackets.append(lexeme)
+            if len(self.brackets) == DEEPEST + 1:
+                self.faults.append(
+                    Diagnostic("E107", f"brackets stand in brackets {DEEPEST} deep at most", lexeme.span)
+                )
+                return self._too_deep()
+        elif lexeme.type in CLOSERS.values():
+            if self.brackets:
+                self.brackets.pop()
+            else:
+                self.block = None
+        return True
+
+    def _too_deep(self) -> bool:
+        trouble = self._trouble()
+        if trouble.inside:
+            self._give_up(trouble, None)
+        return bool(trouble.inside)
+
+    def _mend(self) -> bool:
+        trouble = self._trouble()
+        from dotexp.language.statement_faults import explain  # most texts have no errors, and it takes time to import
+
+        mend = explain(trouble)
+        if mend.diagnostic is not None:
+            self.faults.append(mend.diagnostic)
+        types = [lexeme.type for lexeme in mend.insert]
+        if mend.drop or (types and trouble.can(*types, trouble.token.type)):
+            self._replace(mend)
+            return True
+        if not trouble.inside:
+            return False
+        self._give_up(trouble, mend.resume)
+        return True
+
+    def _replace(self, mend: Mend) -> None:
+        if not mend.clean:
+            self.broken.append(self.lexemes[self.at - 1].start if self.at else 0)
+        self.lexemes[self.at : self.at + mend.drop] = mend.insert
+
+    def _give_up(self, trouble: Trouble, resume: int | None) -> None:
+        """Go back to the list of members around the statement in trouble, and on to its next member."""
+        state = self.parser.parser_state
+        if not trouble.complete:
+            while state.state_stack[-1] not in self.language.lists:
+                state.state_stack.pop()
+                state.value_stack.pop()
+        from dotexp.language.recovery import next_start
+
+        self.at = next_start(trouble, trouble.inside) if resume is None else resume
+        if self.at == trouble.at and self.lexemes[self.at].type != END and not self._trouble().can(trouble.token.type):
+            self.at += 1
+        self.brackets.clear()
+
+    def _trouble(self) -> Trouble:
+        state = self.parser.parser_state
+        depth = len(state.state_stack) - 1
+        lists = self.language.lists
+        within = (
+            {TOP, MODEL, STAGE} if self.block else {TOP}
+        )  # a block's own states lie in the stack until its reduction
+        while depth >= 0 and lists.get(state.state_stack[depth]) not in within:
+            depth -= 1
+        inside = lists[state.state_stack[depth]] if depth >= 0 else ""
+        lead = state.value_stack[depth] if 0 <= depth < len(state.value_stack) else None
+        can = partial(_can, self.language, tuple(state.state_stack))
+        complete = not self.brackets and can("RBRACE" if self.block else END)
+        from dotexp.language.recovery import Trouble
+
+        return Trouble(
+            self.lexemes, self.at, can, inside, _keyword(lead), complete, tuple(self.brackets), self.block
+        )  # fmt: skip
+
+
+def _keyword(lead: Any) -> Lexeme | None:
+    """Keyword of a statement under way, or of one that is reduced already."""
+    if isinstance(lead, Lexeme) or lead is None:
+        return lead
+    word = lead.span.text.split(None, 1)[0].split("(")[0].split("{")[0]
+    return Lexeme("", word, lead.span.source, lead.span.start, lead.span.start + len(word))
+
+
+def _can(language: Language, stack: tuple[int, ...], *types: str) -> bool:
+    """Whether the parser would take lexemes of these types, one after the other."""
+    states = list(stack)
+    for type in types:
+        while True:
+            if type == END and states[-1] in language.ends:
+                break
+            action, to = language.states[states[-1]].get(type, (None, None))
+            if action is None:
+                return False
+            if action is Shift:
+                states.append(to)
+                break
+            del states[len(states) - len(to.expansion) :]
+            states.append(language.states[states[-1]][to.origin.name][1])
+    return True
+
+
+def _sound(statements: tuple[Statement, ...], broken: list[int]) -> Iterator[Statement]:
+    """Leave out the statements and members that hold what could not be understood."""
+    broken = sorted(broken)
+    for statement in statements:
+        if not _any_within(broken, statement.span):
+            yield statement
+        elif isinstance(statement, ModelBlock | StageBlock):
+            members = [member for member in statement.members if not _any_within(broken, member.span)]
+            yield statement._replace(members=tuple(members))  # type: ignore[arg-type]
+
+
+def _any_within(offsets: list[int], span: Span) -> bool:
+    at = bisect_left(offsets, span.start)
+    return at < len(offsets) and offsets[at] < span.end
+
+
+def _name_fault(statement: Statement) -> Diagnostic | None:
+    if isinstance(statement, ExperimentName):
+        return experiment_name(statement.name.text, statement.name.span)
+    return None
+
+
+def _in_order(faults: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(faults, key=lambda fault: fault.span.start if fault.span else 0))

@@ -1,0 +1,227 @@
+"""What is said about a syntax error: hand rules, tried in order, each for one kind of mistake."""
+
+from __future__ import annotations
+
+from dotexp.language.diagnostics import Diagnostic, Related, closest
+from dotexp.language.lexer import END, MODEL, STAGE, TOP, Lexeme
+from dotexp.language.literals import quote, unquote
+from dotexp.language.punctuation_faults import (
+    arithmetic,
+    closer,
+    comma,
+    equals,
+    missing_in_brackets,
+    parentheses,
+    unclosed,
+)
+from dotexp.language.recovery import (
+    ANY_LEADER,
+    LATER,
+    LEADERS,
+    WORDS,
+    Mend,
+    Trouble,
+    between,
+    first_on_line,
+    needs,
+    shown,
+    stand_in,
+)
+
+_PLACES = {TOP: "at the top of a file", MODEL: "inside `model { … }`", STAGE: "inside a stage"}
+_EXPECTED = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "text in quotes",
+    "EQUAL": "`=`",
+    "COMMA": "`,`",
+    "RPAR": "`)`",
+    "RSQB": "`]`",
+    "RBRACE": "`}`",
+    "LBRACE": "`{`",
+    "LPAR": "`(`",
+}
+
+
+def explain(trouble: Trouble) -> Mend:
+    """Say what is wrong where parsing stopped, and how to go on."""
+    for rule in _RULES:
+        mend = rule(trouble)
+        if mend is not None:
+            return mend
+    return _out_of_place(trouble)
+
+
+# Follow-ups and the end
+
+
+def _told_already(t: Trouble) -> Mend | None:
+    """A lexeme that touches one of which a fault is told: the two were one to the writer."""
+    before, token = t.before, t.token
+    if before is None:
+        return Mend(None) if token.broken else None
+    gap = token.source.text[before.end : token.start]
+    joined = bool(gap) and not gap[0].isspace() and not gap[-1].isspace() and "#" not in gap
+    joined |= not gap and before.type == "STRING" and before.text != before.meant
+    return Mend(None) if token.broken or before.broken or joined else None
+
+
+def _open_block(t: Trouble) -> Mend | None:
+    """The text ends inside a stage or model."""
+    if t.token.type != END or not t.complete or t.block is None:
+        return None
+    fault = Diagnostic("E104", "this `{` is not closed", t.block.span, help="a `}` is missing")
+    return Mend(fault, insert=(stand_in("RBRACE", "}", t.token),), clean=True)
+
+
+# Statements
+
+
+def _header(t: Trouble) -> Mend | None:
+    """The beginning of a statement: its name, its quotes, its `=`, its `{`."""
+    token, lead = t.token, t.lead
+    if lead is None or t.brackets or t.complete or token.type == END:
+        return None
+    first = t.before is lead
+    if first and lead.meant == "extends" and token.type == "NAME":
+        end = t.at + 1
+        while t.lexemes[end].type != END and t.lexemes[end].start == t.lexemes[end - 1].end:
+            end += 1
+        span = between(token, t.lexemes[end - 1])
+        return Mend(Diagnostic("E103", "a path stands in quotes", span, suggestion=quote(span.text)))
+    if first and lead.meant in ("experiment", "stage", "param") and token.type in ("STRING", "NUMBER"):
+        return _quoted_name(t, lead)
+    if lead.meant == "param" and t.can("EQUAL", token.type):
+        fault = Diagnostic("E103", f"a `=` is missing before {shown(token)}", token.span, suggestion=f"= {token.text}")
+        return Mend(fault, insert=(stand_in("EQUAL", "=", token),), clean=True)
+    if first and lead.meant == "stage" and token.type == "LBRACE":
+        fault = Diagnostic("E103", "a stage needs a name", lead.span, help=f"`stage` needs {needs('stage')}")
+        return Mend(fault, insert=(stand_in("NAME", "_", token, broken=True),))
+    if lead.meant == "stage" and t.can("LBRACE") and "LBRACE" in (lexeme.type for lexeme in t.lexemes[t.at : t.at + 4]):
+        end = next(at for at in range(t.at, t.at + 4) if t.lexemes[at].type == "LBRACE")
+        fault = Diagnostic("E103", "a stage has one name", between(token, t.lexemes[end - 1]))
+        return Mend(fault, drop=end - t.at, clean=True)
+    if lead.meant in ("stage", "model") and t.can("LBRACE", token.type):
+        fault = Diagnostic(
+            "E103", f"a `{{` is missing before {shown(token)}", token.span, suggestion=f"{{ {token.text}"
+        )
+        return Mend(fault, insert=(stand_in("LBRACE", "{", token),), clean=True)
+    return None
+
+
+def _quoted_word(t: Trouble) -> Mend | None:
+    """A component's name in quotes."""
+    token = t.token
+    name = unquote(token.meant) if token.type == "STRING" else ""
+    if not name.isidentifier() or not t.can("NAME"):
+        return None
+    fault = Diagnostic("E103", "a name stands without quotes", token.span, suggestion=name)
+    told = token.text != token.meant
+    return Mend(None if told else fault, insert=(token._replace(type="NAME", meant=name),), drop=1, clean=True)
+
+
+def _quoted_name(t: Trouble, lead: Lexeme) -> Mend:
+    text = unquote(t.token.meant) if t.token.type == "STRING" else ""
+    name = text if text.isidentifier() else None
+    help = "" if name else "a letter or `_`, then letters, digits, `_` and inner `-`"
+    if lead.meant == "experiment" and t.token.type == "STRING" and not name:
+        help = 'the name stands before the description: `experiment pets "…"`'
+    code = "E103" if t.token.type == "STRING" else "E108"
+    fault = Diagnostic(code, f"{shown(t.token)} is not a name", t.token.span, suggestion=name, help=help)
+    return Mend(fault, insert=(t.token._replace(type="NAME", meant=name or "_", broken=name is None),), drop=1)
+
+
+def _leading_word(t: Trouble) -> Mend | None:
+    """A word where a statement may start, which leads none here."""
+    token = t.token
+    if not t.complete or token.type not in WORDS or not t.inside:
+        return None
+    if token.meant in ANY_LEADER:
+        return _misplaced(t)
+    if token.type != "NAME":
+        return Mend(Diagnostic("E103", f"`{token.meant}` belongs to a freeze statement", token.span))
+    if token.meant in LATER:
+        return Mend(Diagnostic("E109", f"this version does not have the statement `{token.meant}` yet", token.span))
+    words = LEADERS[t.inside] + tuple(word for word in ("except", "before") if t.can(word.upper()))
+    near = closest(token.meant, words)
+    same_line = not first_on_line(t.lexemes, t.at)
+    if near is None and same_line and t.lead is not None:
+        if t.can("COMMA", token.type):
+            fault = Diagnostic(
+                "E103", f"a `,` is missing before {shown(token)}", token.span, suggestion=f", {token.text}"
+            )
+            return Mend(fault, insert=(stand_in("COMMA", ",", token),), clean=True)
+        return None
+    if near in ("except", "before"):
+        return Mend(Diagnostic("E103", f"`{token.meant}` is out of place", token.span, suggestion=near))
+    if t.after.type == "EQUAL" and t.inside == TOP and near is None:
+        help = "a named constant is declared by `param`"
+        return Mend(
+            Diagnostic(
+                "E109", f"unknown statement `{token.meant}`", token.span, suggestion=f"param {token.meant}", help=help
+            )
+        )
+    message = f"unknown statement `{token.meant}`" if t.inside == TOP else f"a {t.inside} has no member `{token.meant}`"
+    help = "" if near else f"{_PLACES[t.inside]} stand {', '.join(LEADERS[t.inside])}"
+    return Mend(Diagnostic("E109", message, token.span, suggestion=near, help=help))
+
+
+def _misplaced(t: Trouble) -> Mend:
+    """A statement of another place; at the top's words, the block before may lack its end."""
+    token = t.token
+    homes = [place for place, words in LEADERS.items() if token.meant in words]
+    if t.block is not None and TOP in homes:
+        line = t.block.source.line(t.block.span.line)
+        level = len(line) - len(line.lstrip())
+        outside = first_on_line(t.lexemes, t.at) and token.span.column - 1 <= level
+        if outside or token.meant in ("stage", "stages", "experiment"):
+            message = f"`{token.meant}` cannot stand inside a {t.inside}: is a `}}` missing before it?"
+            fault = Diagnostic("E104", message, token.span, related=(Related("opened here", t.block.span),))
+            return Mend(fault, insert=(stand_in("RBRACE", "}", token),), clean=True)
+    belongs = " or ".join(_PLACES[home] for home in homes)
+    return Mend(Diagnostic("E103", f"`{token.meant}` belongs {belongs}, not {_PLACES[t.inside]}", token.span))
+
+
+def _incomplete(t: Trouble) -> Mend | None:
+    """A statement that lacks the rest of it."""
+    if t.complete or t.brackets or t.lead is None:
+        return None
+    token, lead = t.token, t.lead
+    ends = token.type in (END, "RBRACE") or (token.meant in ANY_LEADER and first_on_line(t.lexemes, t.at))
+    if ends:
+        return Mend(
+            Diagnostic("E103", f"`{lead.meant}` is not complete: it needs {needs(lead.meant)}", lead.span), resume=t.at
+        )
+    if token.type in WORDS and token.type != "NAME" and t.can("NAME"):
+        message = f"`{token.meant}` is a word of the language and cannot be a name here"
+        return Mend(Diagnostic("E103", message, token.span, help=f"`{lead.meant}` needs {needs(lead.meant)}"))
+    return None
+
+
+def _out_of_place(t: Trouble) -> Mend:
+    expected = [text for type, text in _EXPECTED.items() if t.can(type)]
+    help = f"expected {' or '.join(expected)}" if expected and not t.complete else ""
+    if t.complete and t.inside:
+        help = f"{_PLACES[t.inside]} each statement starts with one of {', '.join(LEADERS[t.inside])}"
+    if t.token.type == END:
+        before = t.before
+        span = before.span if before is not None else t.token.span
+        return Mend(Diagnostic("E103", "the text ends too early", span, help=help), resume=t.at)
+    return Mend(Diagnostic("E103", f"{shown(t.token)} is out of place", t.token.span, help=help))
+
+
+_RULES = (
+    _open_block,
+    _told_already,
+    arithmetic,
+    equals,
+    comma,
+    closer,
+    unclosed,
+    parentheses,
+    missing_in_brackets,
+    _header,
+    _quoted_word,
+    _leading_word,
+    _incomplete,
+)

@@ -1,0 +1,129 @@
+"""What a run will do, step by step, before it does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dotexp.components.component import Use
+from dotexp.components.facts import DataFacts
+from dotexp.experiment.experiment import Experiment, Kept
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """A layer's parameters, and those of them that batch norm, any norm, or embedding tables hold.
+
+    `table_width` is how many of the tables' an example touches: a row of each.
+    """
+
+    name: str
+    parameters: int
+    batchnorm_parameters: int = 0
+    norm_parameters: int = 0
+    table_parameters: int = 0
+    table_width: int = 0
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """A learning-rate group in one stage."""
+
+    name: str
+    layers: tuple[str, ...]
+    parameters: int
+    trainable_parameters: int
+    frozen: Literal["all", "part", "none"]
+    frozen_layers: tuple[str, ...]
+    batchnorm: Literal["train", "still", "none"]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A faster way to the same result: whether it applies to a stage, and why or why not."""
+
+    name: str
+    applies: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: what it uses, what is frozen, and what every step's learning rates and momentum are.
+
+    `rates` has one tuple a group, one value a step (None where nothing in the group trains); `momentum` has one value
+    a step (None: the optimizer has none); `momentum_key` is the optimizer's key that it moves. A step is the
+    optimizer's, on the gradient of `batches_per_step` batches of `batch_size` examples. `hints` suggest what only the
+    spec may choose.
+    """
+
+    name: str
+    data: Use
+    loss: Use
+    optimizer: Use
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int
+    groups: tuple[GroupPlan, ...]
+    frozen: frozenset[str]
+    kept: Kept | None
+    rates: tuple[tuple[float, ...] | None, ...]
+    momentum: tuple[float, ...] | None
+    momentum_key: str | None
+    rewrites: tuple[Rewrite, ...] = ()
+    callbacks: tuple[Use, ...] = ()
+    batches_per_step: int = 1
+    hints: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Steps in the whole stage."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run. The executor needs nothing else; `experiment` is what it was planned from."""
+
+    experiment: Experiment
+    facts: DataFacts
+    layers: tuple[LayerCount, ...]
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the whole model."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def as_json(self) -> dict[str, Any]:
+        """`plan --json`'s answer, and `plan.json`."""
+        facts = self.facts
+        data: dict[str, Any] = {"task": str(facts.task), "train": facts.train, "valid": facts.valid, "test": facts.test}
+        optional = {"classes": facts.classes, "users": facts.users, "items": facts.items, "range": facts.range}
+        data.update({name: value for name, value in optional.items() if value is not None})
+        data.update({"summary": dict(facts.summary)} if facts.summary else {})
+        return {
+            "format_version": FORMAT_VERSION,
+            "experiment": self.experiment.name,
+            "seed": self.experiment.seed,
+            "data": data,
+            "model": {"parameters": self.parameters},
+            "stages": [_stage_json(stage) for stage in self.stages],
+        }
+
+
+def _stage_json(stage: StagePlan) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "epochs": stage.epochs,
+        "steps_per_epoch": stage.steps_per_epoch,
+        "steps": stage.steps,
+        "batch_size": stage.batch_size,
+        "batches_per_step": stage.batches_per_step,
+        "groups": [vars(group) for group in stage.groups],
+        "schedule": {"lr": stage.rates, "momentum": stage.momentum},
+        "rewrites": [vars(rewrite) for rewrite in stage.rewrites],
+        "hints": list(stage.hints),
+    }

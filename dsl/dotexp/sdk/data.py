@@ -1,0 +1,201 @@
+"""The parts of a data set as the engine wants them: batches of tensors in a given order. Needs torch."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from dotexp.components.facts import DataFacts
+from dotexp.sdk.seeds import Draw
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of the model, each (B, …), and targets (B,) or (B, outputs)."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+
+
+class Part(Protocol):
+    """The training, validation or test part of a data set."""
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        ...
+
+    def batches(
+        self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
+    ) -> Iterator[Batch]:
+        """Yield the examples `order` (int64, on the CPU) names, in that order, `batch_size` at a time, on `device`.
+
+        The last batch may be smaller. `draw` seeds augmentation by example; None means none (validation).
+        """
+        ...
+
+
+@runtime_checkable
+class Shuffling(Protocol):
+    """A part that shuffles itself, since an order of all its examples would not fit into memory beside the rest."""
+
+    def order(self, seed: int) -> Iterator[Tensor]:
+        """Yield an epoch's order, every example once, in pieces (int64, on the CPU): a function of the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A part whose examples have names, such as an image's path, in the part's order; for reports."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Each example's name."""
+        ...
+
+
+@runtime_checkable
+class Augmentable(Protocol):
+    """A part that says whether a draw varies its examples; for test-time augmentation of the validation part."""
+
+    @property
+    def augmentable(self) -> bool:
+        """Whether `batches` with a draw gives other inputs than without."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A model that looks at the training part before the first step, such as one that holds who rated what.
+
+    What it learns goes into its buffers, whose shapes follow from the parameters and the data's facts: they are saved
+    with the weights, so that a run that is resumed, or predicts, has them without the data.
+    """
+
+    def prepare(self, train: Part) -> None:
+        """Fill the buffers, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class OverPart(Protocol):
+    """A metric that asks the network itself, such as one of rankings, rather than see a part's outputs and targets."""
+
+    def over(self, predict: Callable[[tuple[Tensor, ...]], Tensor], train: Part, part: Part) -> float:
+        """The metric over `part`; `predict` maps inputs on the CPU to activated outputs, `train` is what was learned
+        from."""
+        ...
+
+
+class Data(Protocol):
+    """What a data builder returns: the facts, and the parts by name (`train`, `valid`, `test`)."""
+
+    facts: DataFacts
+
+    def part(self, name: str) -> Part:
+        """Return a part; raises KeyError where the data has no such part."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order.
+
+    `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
+    """
+
+    rows: Iterable[dict[str, Any]]
+    batches: Iterator[tuple[Tensor, ...]]
+    augmented: Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's trained model, as a data component's `recommend` and `similar` get it to ask.
+
+    `model` is in evaluation mode; `scores` turns batches of its inputs into activated outputs (B,) or (B, outputs) on
+    the CPU; `vocabulary` is what `DataFacts.vocabulary` held when the run was made. `open_data` opens the run's data,
+    and raises UsageError where it is no longer to be had or is not what it was.
+    """
+
+    model: nn.Module
+    scores: Callable[[Iterator[tuple[Tensor, ...]]], Iterator[Tensor]]
+    vocabulary: Mapping[str, Any]
+    open_data: Callable[[], Data]
+
+
+class TensorPart:
+    """A part held in memory as tensors.
+
+    `inputs` are the model's inputs, each (N, …), `targets` (N,) or (N, …). `prepare` maps a batch's inputs on the
+    device to what the model takes (say bytes to floats). An epoch is gathered once and then cut into views.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        targets: Tensor,
+        prepare: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None,
+    ) -> None:
+        self._inputs = tuple(inputs)
+        self._targets = targets
+        self._prepare = prepare
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def batches(
+        self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
+    ) -> Iterator[Batch]:
+        """Gather the examples once and yield views of `batch_size` of them."""
+        columns_held = (*self._inputs, self._targets)
+        row = sum(tensor[:1].nbytes for tensor in columns_held)
+        batches = max(1, _GATHERED // max(1, row * batch_size))
+        for piece in torch.split(order, batches * batch_size):
+            gathered = [tensor[piece].to(device, non_blocking=True) for tensor in columns_held]
+            for columns in zip(*(torch.split(tensor, batch_size) for tensor in gathered), strict=True):
+                inputs = columns[:-1] if self._prepare is None else self._prepare(columns[:-1])
+                yield Batch(inputs, columns[-1])
+
+
+_GATHERED = 1 << 26  # bytes
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_T = TypeVar("_T")
+
+
+def read_in_workers(dataset: Dataset[_T], chunks: Sequence[Any], workers: int) -> Iterator[_T]:
+    """Yield `dataset[chunk]` for every chunk, in order, made by `workers` processes.
+
+    A Ctrl-C or SIGTERM to all of a run's processes leaves the workers at work, so that the run can finish its step
+    and save: torch would have SIGTERM end a worker, and the run with it. No random number of the caller's is drawn.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=chunks,
+        num_workers=workers,
+        generator=torch.Generator(),  # it draws a seed for the workers
+        worker_init_fn=_heed_as_before,
+    )
+    if os.name == "nt":  # nothing is inherited there
+        return iter(loader)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a worker hears nothing until its handlers stand
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heed_as_before(worker: int) -> None:
+    for number in _STOPS:
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+    if os.name != "nt":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

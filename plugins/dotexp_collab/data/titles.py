@@ -1,0 +1,34 @@
+"""Titles of items, from a file with a row for each item."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from dotexp_collab.data.columns import Name, column_number
+from dotexp_collab.data.faults import Faults
+from dotexp_collab.data.reading import open_table
+from dotexp_collab.data.sources import Digest, Form
+
+
+def read_titles(
+    path: Path, field: str, form: Form, columns: tuple[Name, Name], digest: Digest
+) -> tuple[dict[str, str], Faults]:
+    """Read the title of every id ("" where it has none), of several rows of an id the first, and what is wrong.
+
+    `columns` are the id's and the title's. Raises ComponentError: E401 for a missing file, E402 for one that is no
+    table or lacks a column.
+    """
+    table = open_table(path, field, form, columns, digest)
+    at = [column_number(table, column, name) for column, name in zip(columns, ("item_id", "title"), strict=True)]
+    faults = Faults(str(path), field, table.unit)
+    titles: dict[str, str] = {}
+    for block in table.blocks(at):
+        missing = block.frame["0"].is_null()
+        reasons = pl.DataFrame({"missing": missing}).select(pl.when("missing").then(pl.lit("no id")))
+        faults.see(block.lines, reasons.to_series() if missing.any() else None)
+        good = block.frame.filter(~missing)
+        for item, title in zip(good["0"], good["1"].fill_null(""), strict=True):
+            titles.setdefault(item, title)
+    return titles, faults

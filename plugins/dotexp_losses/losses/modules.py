@@ -1,0 +1,90 @@
+"""The losses: what is trained on, and how an output reads as an answer. Needs torch.
+
+Each takes the model's output and the target and gives the mean as a scalar; `activate` turns an output into
+probabilities or numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from dotexp import DataFacts
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dotexp_losses.losses.class_weights import balanced_weights, given_weights, positive_weights
+from dotexp_losses.losses.params import Balance, BinaryCrossEntropyParams, CrossEntropyParams, MseParams
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy of outputs (B, classes) and labels (B,), or shares of each class (B, classes)."""
+
+    weights: Tensor | None
+
+    def __init__(self, params: CrossEntropyParams, facts: DataFacts) -> None:
+        super().__init__()
+        self._smoothing = params.label_smoothing
+        self.register_buffer("weights", _tensor(params.weights, balanced_weights, facts), persistent=False)
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean over the examples of minus the log probability of the label, times the label's weight.
+
+        It is divided by their number and not by their weights, so that it is the same however they are batched.
+        """
+        if self.weights is None:
+            return functional.cross_entropy(output, target, label_smoothing=self._smoothing)
+        wide = output.to(torch.promote_types(output.dtype, torch.float32))
+        weights = self.weights.to(wide.dtype)
+        total = functional.cross_entropy(wide, target, weights, reduction="sum", label_smoothing=self._smoothing)
+        return total / len(target)
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Probabilities (B, classes), which sum to 1."""
+        return output.softmax(-1)
+
+
+class MeanSquaredError(nn.Module):
+    """Mean squared error of numbers, (B,) or (B, 1) on either side."""
+
+    def __init__(self, params: MseParams, facts: DataFacts) -> None:
+        super().__init__()
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean of the squared differences, in at least float32."""
+        wide = torch.promote_types(output.dtype, torch.float32)
+        return functional.mse_loss(output.to(wide).flatten(), target.to(wide).flatten())
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Return the numbers as they are."""
+        return output
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Binary cross-entropy of outputs (B, classes) and labels (B, classes) of 0 and 1, or (B,) class numbers."""
+
+    weights: Tensor | None
+
+    def __init__(self, params: BinaryCrossEntropyParams, facts: DataFacts) -> None:
+        super().__init__()
+        self.register_buffer("weights", _tensor(params.pos_weights, positive_weights, facts), persistent=False)
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean over examples and classes."""
+        if target.ndim < output.ndim:
+            target = functional.one_hot(target, output.shape[-1])
+        weights = None if self.weights is None else self.weights.to(output.dtype)
+        return functional.binary_cross_entropy_with_logits(output, target.to(output.dtype), pos_weight=weights)
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Probability of each class by itself (B, classes)."""
+        return output.sigmoid()
+
+
+def _tensor(
+    weights: Balance | dict[str, float] | None, balanced: Callable[[DataFacts], tuple[float, ...]], facts: DataFacts
+) -> Tensor | None:
+    if weights is None:
+        return None
+    by_class = given_weights(weights, facts) if isinstance(weights, dict) else balanced(facts)
+    return torch.tensor(by_class, dtype=torch.float32)

@@ -1,0 +1,144 @@
+"""Decoded images in memory, for all the parts and stages of a run; and which images cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from dotexp_vision.data.decode import UnreadableImageError, check_image, load_pixels, without_warnings
+from dotexp_vision.data.params import Resize
+
+_MOST_THREADS = 8
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class Reader(Protocol):
+    """Where images come from, by their identities. It may be sent to other processes."""
+
+    def pixels(self, identity: str, side: int, resize: Resize) -> Tensor:
+        """Read an image as a square, uint8 (3, side, side); raises UnreadableImageError."""
+        ...
+
+    def check(self, identity: str) -> None:
+        """Find out cheaply whether an image can be read; raises UnreadableImageError."""
+        ...
+
+    def stamp(self, identity: str) -> bytes:
+        """Return what tells this image from another of the same name."""
+        ...
+
+
+class FileReader:
+    """Image files in a folder and below; an identity is the path within it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def pixels(self, identity: str, side: int, resize: Resize) -> Tensor:
+        """Read a file as a square, uint8 (3, side, side); raises UnreadableImageError."""
+        return load_pixels(self._root / identity, side, resize)
+
+    def check(self, identity: str) -> None:
+        """Decode a file in the cheapest way; raises UnreadableImageError."""
+        check_image(self._root / identity)
+
+    def stamp(self, identity: str) -> bytes:
+        """Return the file's size, start and end: quick, and enough to tell another image."""
+        path = self._root / identity
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(_END)
+            file.seek(max(0, size - _END))
+            return f"{size}\n".encode() + start + file.read(_END)
+
+
+_END = 4096
+
+
+class ImageStore:
+    """Holds decoded images, each once for a side and a way to make it square, and remembers which were sound."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Tensor] = []
+        self._places: dict[tuple[str, int, Resize], tuple[int, int]] = {}
+        self._sound: set[str] = set()
+
+    def place(self, identity: str, side: int, resize: Resize) -> tuple[int, int] | None:
+        """Tell an image's block and its row there; None where it is not held."""
+        return self._places.get((identity, side, resize))
+
+    def take(
+        self, reader: Reader, identities: Sequence[str], side: int, resize: Resize, most: int
+    ) -> dict[str, UnreadableImageError]:
+        """Decode the images that are not held yet, as long as all that is held stays within `most` bytes.
+
+        The others are checked, once. Returns the errors of those that cannot be read.
+        """
+        new = [one for one in dict.fromkeys(identities) if self.place(one, side, resize) is None]
+        room = max(0, most - sum(block.nbytes for block in self.blocks)) // (3 * side * side)
+        bad = self._decode(reader, new[:room], side, resize)
+        unchecked = [one for one in new[room:] if one not in self._sound]
+        for identity, error in zip(unchecked, in_threads(lambda one: _error(reader, one), unchecked), strict=True):
+            if error is None:
+                self._sound.add(identity)
+            else:
+                bad[identity] = error
+        return bad
+
+    def _decode(
+        self, reader: Reader, identities: Sequence[str], side: int, resize: Resize
+    ) -> dict[str, UnreadableImageError]:
+        if not identities:
+            return {}
+        block = torch.empty((len(identities), 3, side, side), dtype=torch.uint8)
+        rows = block.numpy()  # a plain copy of memory: torch would share out even this among its threads
+
+        def decode(row: int) -> UnreadableImageError | None:
+            try:
+                rows[row] = reader.pixels(identities[row], side, resize).numpy()
+            except UnreadableImageError as error:
+                return error
+            return None
+
+        bad = {}
+        for row, error in enumerate(in_threads(decode, range(len(identities)))):
+            if error is None:
+                self._places[identities[row], side, resize] = len(self.blocks), row
+                self._sound.add(identities[row])
+            else:
+                bad[identities[row]] = error
+        self.blocks.append(block)
+        return bad
+
+
+def in_threads(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """Map a function over items, in order, on as many threads as there are processors, up to eight."""
+    with threads() as pool, without_warnings():
+        yield from pool.map(function, items)
+
+
+@contextmanager
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Make a pool of threads; where an error or a Ctrl-C ends it, what has not begun is left undone."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, processors), "images")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _error(reader: Reader, identity: str) -> UnreadableImageError | None:
+    try:
+        reader.check(identity)
+    except UnreadableImageError as error:
+        return error
+    return None

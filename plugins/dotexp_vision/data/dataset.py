@@ -1,0 +1,227 @@
+"""Labelled images to data: split, looked through for what cannot be read, held in memory where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from dotexp import ComponentError, DataContext, DataFacts, RunError, Task, UsageError
+from dotexp.sdk.data import Encoded, Part
+from dotexp.sdk.seeds import Draw
+from dotexp.sdk.splits import random_split_rows
+from torch import Tensor
+
+from dotexp_vision.augment.pipeline import Variation
+from dotexp_vision.data.cache import FileReader, ImageStore, Reader
+from dotexp_vision.data.decode import UnreadableImageError
+from dotexp_vision.data.listing import SUFFIXES, image_files
+from dotexp_vision.data.params import ImageParams, OnBad
+from dotexp_vision.data.splitting import stratified_rows
+from dotexp_vision.data.subset import ImagePart, Sizes
+from dotexp_vision.data.targets import Example, Targets, as_targets, names_in, require_classes
+
+GIB = 1 << 30
+_LISTED = 100
+"""Images that a message lists before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """The facts and the parts."""
+
+    facts: DataFacts
+    parts: Mapping[str, Part]
+
+    def part(self, name: str) -> Part:
+        """Return a part; raises KeyError where there is none of this name."""
+        return self.parts[name]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found before anything was opened.
+
+    `pool` is what trains and what parts are drawn from at random, sorted by identity; `parts` are those given
+    otherwise (`valid`, `test`). `place` says where the images are, and tells one set of them from another; `field` is
+    the parameter to blame for them. `classes` are in order; none: those found, sorted.
+    """
+
+    task: Task
+    pool: tuple[Example, ...]
+    parts: Mapping[str, tuple[Example, ...]]
+    reader: Reader
+    place: str
+    field: str
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in order; none where numbers are learned."""
+        return self.classes or (() if self.task is Task.regression else tuple(names_in(self.pool)))
+
+    def without(self, identities: Mapping[str, object]) -> Found:
+        """The same but for these images."""
+        parts = {name: _others(examples, identities) for name, examples in self.parts.items()}
+        return replace(self, pool=_others(self.pool, identities), parts=parts)
+
+
+def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageData:
+    """Split what was found, read it into memory, and gather the facts.
+
+    Raises ComponentError (E402) with all the images that cannot be read, unless `on_bad = skip`.
+    """
+    seed = context.seed if params.split_seed is None else params.split_seed
+    shared = {} if context.shared is None else context.shared
+    store: ImageStore = shared.setdefault(f"images of {found.place}", ImageStore())
+    parts = _split(params, found, seed)
+    skipped: dict[str, UnreadableImageError] = {}
+    while bad := _take(params, found, parts, store):
+        skipped |= bad
+        if params.on_bad is OnBad.error or len(bad) == _count(found):
+            raise _unreadable(found, bad)
+        found = found.without(bad)
+        parts = _split(params, found, seed)
+    for part in (name for name, examples in parts.items() if not examples):
+        raise ComponentError(f"no image of the {part} part can be read", part)
+    targets = as_targets(found.task, parts, found.class_names)
+    sizes = Sizes(params.size, params.presize or params.size, params.resize)
+    variation = _variation(params)
+    made = {
+        name: ImagePart(
+            found.reader,
+            store,
+            [example.identity for example in examples],
+            targets.tensors[name],
+            sizes,
+            variation,  # only what trains is given draws, and test-time augmentation
+        )
+        for name, examples in parts.items()
+    }
+    return ImageData(_facts(found, parts, targets, skipped), made)
+
+
+def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
+    """Read image files, and those in folders and below, in the validation part's way: floats (B, 3, size, size).
+
+    `augmented` varies them as training does. Raises UsageError naming an input that does not exist, holds no images,
+    or cannot be read.
+    """
+    paths = [str(path) for text in inputs for path in _paths(text)]
+    sizes = Sizes(params.size, params.presize or params.size, params.resize)
+    reader, store, none = FileReader(Path()), ImageStore(), torch.zeros(len(paths))
+    plain = ImagePart(reader, store, paths, none, sizes)
+    variation = _variation(params)
+
+    def augmented(draw: Draw) -> Iterator[tuple[Tensor, ...]]:
+        for error in store.take(reader, paths, sizes.before, sizes.resize, int(params.memory * GIB)).values():
+            raise UsageError(str(error))
+        yield from _inputs(ImagePart(reader, store, paths, none, sizes, variation), params.batch_size, draw)
+
+    rows = [{"input": path} for path in paths]
+    return Encoded(rows, _inputs(plain, params.batch_size, None), augmented if variation else None)
+
+
+def _variation(params: ImageParams) -> Variation | None:
+    return Variation([use.build() for use in params.transforms]) if params.transforms else None
+
+
+def _inputs(part: ImagePart, batch_size: int, draw: Draw | None) -> Iterator[tuple[Tensor, ...]]:
+    try:
+        for batch in part.batches(torch.arange(len(part)), batch_size, draw, torch.device("cpu")):
+            yield batch.inputs
+    except RunError as error:
+        raise UsageError(str(error)) from error
+
+
+def _paths(text: str) -> Sequence[Path]:
+    path = Path(text)
+    if not path.exists():
+        raise UsageError(f"no such image or folder: {text}")
+    found = image_files(path) if path.is_dir() else [path]
+    if not found:
+        raise UsageError(f"no images in the folder {text}: they end in {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _split(params: ImageParams, found: Found, seed: int) -> dict[str, tuple[Example, ...]]:
+    """Draw the parts that are drawn, the test part first, and put them into their usual order."""
+    require_classes(found.task, found.class_names, found.field)
+    pool, parts = found.pool, dict(found.parts)
+    held_out: tuple[tuple[str, Any], ...] = (("test", params.test), ("valid", params.valid))
+    for part, share in held_out:
+        if part in parts or not isinstance(share, (int, float)):
+            continue
+        purpose = "split" if part == "valid" else part
+        draw: Callable[..., Any] = random_split_rows
+        over: Any = len(pool)
+        if params.stratify:
+            draw, over = stratified_rows, [str(example.label) for example in pool]
+        kept, held = draw(over, share, seed, purpose, part)
+        parts[part] = tuple(pool[row] for row in held)
+        pool = tuple(pool[row] for row in kept)
+    return {"train": pool, **{name: parts[name] for name in ("valid", "test") if name in parts}}
+
+
+def _take(
+    params: ImageParams, found: Found, parts: Mapping[str, Sequence[Example]], store: ImageStore
+) -> dict[str, UnreadableImageError]:
+    """Read all the images that there is room for, each at the side it is wanted at; return those that are bad."""
+    by_side: dict[int, list[str]] = {}
+    for name, examples in parts.items():
+        side = params.presize if name == "train" and params.presize else params.size
+        by_side.setdefault(side, []).extend(example.identity for example in examples)
+    bad: dict[str, UnreadableImageError] = {}
+    for side, identities in by_side.items():
+        bad |= store.take(found.reader, identities, side, params.resize, int(params.memory * GIB))
+    return bad
+
+
+def _unreadable(found: Found, bad: Mapping[str, UnreadableImageError]) -> ComponentError:
+    listed = [f"  {identity}: {bad[identity].reason}" for identity in sorted(bad)[:_LISTED]]
+    if len(bad) > _LISTED:
+        listed.append(f"  and {len(bad) - _LISTED} more")
+    count = f"{len(bad)} of {_count(found)} images" if len(bad) > 1 else f"1 of {_count(found)} images"
+    message = f"{count} in {found.place} cannot be read\n" + "\n".join(listed)
+    return ComponentError(message, found.field, "mend or remove them, or leave them out: on_bad = skip")
+
+
+def _count(found: Found) -> int:
+    return len(found.pool) + sum(map(len, found.parts.values()))
+
+
+def _others(examples: Sequence[Example], identities: Mapping[str, object]) -> tuple[Example, ...]:
+    return tuple(example for example in examples if example.identity not in identities)
+
+
+def _facts(
+    found: Found, parts: Mapping[str, Sequence[Example]], targets: Targets, skipped: Mapping[str, object]
+) -> DataFacts:
+    notes = [*found.notes, *targets.notes]
+    if skipped:
+        few = ", ".join(sorted(skipped)[:5]) + (", …" if len(skipped) > 5 else "")
+        notes.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} cannot be read and left out: {few}")
+    classes = targets.facts.get("classes")
+    return DataFacts(
+        task=found.task,
+        train=len(parts["train"]),
+        valid=len(parts["valid"]),
+        test=len(parts.get("test", ())),
+        fingerprint=_fingerprint(found.reader, parts),
+        notes=tuple(notes),
+        vocabulary={} if classes is None else {"classes": list(classes)},
+        **targets.facts,
+    )
+
+
+def _fingerprint(reader: Reader, parts: Mapping[str, Sequence[Example]]) -> str:
+    digest = sha256()
+    for part, examples in parts.items():
+        for example in examples:
+            digest.update(f"{part}\0{example.identity}\0{example.label}\0".encode(errors="surrogateescape"))
+            digest.update(reader.stamp(example.identity))
+    return digest.hexdigest()

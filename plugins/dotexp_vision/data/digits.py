@@ -1,0 +1,137 @@
+"""scikit-learn's handwritten digits, as data and for prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from dotexp import DataContext, DataFacts, Task, UsageError
+from dotexp.sdk.data import Encoded, TensorPart
+from dotexp.sdk.splits import Rows, random_split_rows
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from dotexp_vision.data.dataset import ImageData
+from dotexp_vision.data.decode import UnreadableImageError, read_image, square
+from dotexp_vision.data.params import DigitsParams, Resize
+from dotexp_vision.data.splitting import stratified_rows
+
+SIDE = 8
+LEVELS = 16
+"""Side and brightest level of the set's own images."""
+PREFIX = "digits:"
+
+
+def build(params: DigitsParams, context: DataContext) -> ImageData:
+    """Take the wanted digits and split them; they stay 8 by 8 bytes until they are on the device."""
+    levels, digits = _load()
+    taken = np.isin(digits, params.digits)
+    levels, labels = levels[taken], np.searchsorted(params.digits, digits[taken]).astype(np.int64)
+    seed = context.seed if params.split_seed is None else params.split_seed
+    rows = _split(params, labels, seed)
+    numbers = np.flatnonzero(taken)
+    parts = {name: _Part(levels[part], labels[part], numbers[part], params.size) for name, part in rows.items()}
+    counts = np.bincount(labels[rows["train"]], minlength=len(params.digits))
+    return ImageData(_facts(params, rows, counts.tolist(), _fingerprint(levels, labels, rows)), parts)
+
+
+class _Part(TensorPart):
+    """Levels (N, 8, 8) with classes (N,), and the numbers of the examples in the whole set."""
+
+    def __init__(
+        self, levels: NDArray[np.uint8], labels: NDArray[np.int64], numbers: NDArray[np.int64], size: int
+    ) -> None:
+        super().__init__([torch.from_numpy(levels)], torch.from_numpy(labels), enlarger(size))
+        self.names: Sequence[str] = [f"{PREFIX}{number}" for number in numbers]
+
+
+def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
+    """Encode image files, light ink on dark, or `digits:INDEX`, examples of the set: floats (B, 3, size, size).
+
+    Raises UsageError naming an input that is neither.
+    """
+    known, _ = _load()
+    levels = torch.stack([_levels(text, known) for text in inputs]) if inputs else torch.empty(0)
+    return Encoded([{"input": text} for text in inputs], _batches(params, levels))
+
+
+def enlarger(size: int) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """Make what turns levels 0..16 (B, 8, 8) into images, floats 0..1 (B, 3, size, size), bilinearly."""
+
+    def enlarge(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        images = inputs[0].to(torch.float32)[:, None] / LEVELS
+        return (interpolate(images, (size, size), mode="bilinear").expand(-1, 3, -1, -1).contiguous(),)
+
+    return enlarge
+
+
+def _load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    bunch = load_digits()
+    return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
+
+
+def _split(params: DigitsParams, labels: NDArray[np.int64], seed: int) -> dict[str, Rows]:
+    def draw(rows: Rows, share: float | int, purpose: str, field: str) -> tuple[Rows, Rows]:
+        if params.stratify:
+            kept, out = stratified_rows([str(label) for label in labels[rows]], share, seed, purpose, field)
+        else:
+            kept, out = random_split_rows(len(rows), share, seed, purpose, field)
+        return rows[kept], rows[out]
+
+    rows: Rows = np.arange(len(labels))
+    held: dict[str, Rows] = {}
+    if params.test is not None:
+        rows, held["test"] = draw(rows, params.test, "test", "test")
+    kept, out = draw(rows, params.valid, "split", "valid")
+    return {"train": kept, "valid": out, **held}
+
+
+def _fingerprint(levels: NDArray[np.uint8], labels: NDArray[np.int64], rows: Mapping[str, Rows]) -> str:
+    digest = sha256()
+    for name, part in rows.items():
+        digest.update(name.encode())
+        digest.update(levels[part].tobytes())
+        digest.update(labels[part].astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _facts(params: DigitsParams, rows: Mapping[str, Rows], counts: Sequence[int], fingerprint: str) -> DataFacts:
+    classes = tuple(str(digit) for digit in params.digits)
+    return DataFacts(
+        task=Task.classification,
+        train=len(rows["train"]),
+        valid=len(rows["valid"]),
+        test=len(rows.get("test", ())),
+        classes=classes,
+        counts=tuple(counts),
+        outputs=len(classes),
+        fingerprint=fingerprint,
+        vocabulary={"classes": list(classes)},
+    )
+
+
+def _levels(text: str, known: NDArray[np.uint8]) -> Tensor:
+    if text.startswith(PREFIX):
+        number = text.removeprefix(PREFIX)
+        if not (number.isascii() and number.isdigit() and int(number) < len(known)):
+            raise UsageError(f"{text} is no example of the digits: they are numbered from 0 to {len(known) - 1}")
+        return torch.from_numpy(known[int(number)]).float()
+    if not Path(text).is_file():
+        raise UsageError(f"no such image: {text} ({PREFIX}17 names example number 17 of the digits)")
+    try:
+        grey = read_image(Path(text)).convert("L").convert("RGB")
+    except UnreadableImageError as error:
+        raise UsageError(str(error)) from error
+    return square(grey, SIDE, Resize.pad)[0].float() / 255 * LEVELS
+
+
+def _batches(params: DigitsParams, levels: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    enlarge = enlarger(params.size)
+    for start in range(0, len(levels), params.batch_size):
+        yield enlarge((levels[start : start + params.batch_size],))

@@ -1,0 +1,139 @@
+"""Plugins: found by entry point, loaded one at a time, a broken one told of while the others work."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+import types
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+
+import pytest
+from dotexp import Component, Facts, Params, hookimpl
+from dotexp.components.registry import Registry, load_registry
+from paths import REPOSITORY
+
+from specs import RATINGS, checked, faults, only, resolved
+
+
+class OwnParams(Params):
+    """An optimizer of a stranger."""
+
+
+class StrayHook:
+    """A plugin with a misspelt hook."""
+
+    @staticmethod
+    @hookimpl
+    def dotexp_component() -> list[Component]:
+        """Misspelt."""
+        return []
+
+
+def offering(*components: object) -> Callable[[], list[object]]:
+    @hookimpl
+    def dotexp_components() -> list[object]:
+        return list(components)
+
+    return dotexp_components
+
+
+@pytest.fixture
+def registry_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
+    """Make a registry of the installed plugins and of modules made here, by entry-point name."""
+
+    def make(**modules: Callable[[], object] | type | str | None) -> Registry:
+        from importlib.metadata import entry_points
+
+        points = list(entry_points(group="dotexp"))
+        for name, content in modules.items():
+            if content is not None and not isinstance(content, str):
+                module = types.ModuleType(f"made_{name}")
+                hook = content if isinstance(content, types.FunctionType) else None
+                if hook is not None:
+                    module.dotexp_components = hook  # type: ignore[attr-defined]
+                else:
+                    module.dotexp_component = content.dotexp_component  # type: ignore[union-attr]
+                monkeypatch.setitem(sys.modules, f"made_{name}", module)
+            points.append(EntryPoint(name, content if isinstance(content, str) else f"made_{name}", "dotexp"))
+        return load_registry(points)
+
+    return make
+
+
+def test_folders_entry_points_and_packages_are_the_same() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    folders = {p.name for p in (REPOSITORY / "plugins").iterdir() if p.is_dir() and p.name != "__pycache__"}
+    points = project["project"]["entry-points"]["dotexp"]
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert folders == set(points) == set(points.values())
+    assert {f"plugins/{name}" for name in folders} | {"dsl/dotexp"} == set(packages)
+    installed = {provider.name for provider in load_registry().providers}
+    assert folders | {"dotexp"} == installed
+
+
+def test_every_bundled_plugin_works() -> None:
+    assert [p for p in load_registry().providers if p.error] == []
+
+
+def test_a_third_partys_component_is_used(registry_with: Callable[..., Registry]) -> None:
+    own = Component("optimizer", "lion", OwnParams, "acme:build", Facts(momentum=None))
+    registry = registry_with(acme_lion=offering(own))
+    found = resolved(RATINGS + "\noptimizer lion", registry=registry).experiment
+    assert (found.optimizer.name, found.optimizer.component.provider) == ("lion", "acme_lion")
+
+
+def test_two_providers_of_a_name_are_an_error_only_where_the_bare_name_is_used(
+    registry_with: Callable[..., Registry],
+) -> None:
+    own = Component("optimizer", "adam", OwnParams, "acme:build")
+    registry = registry_with(acme=offering(own))
+    diagnostic = only(RATINGS + "\noptimizer adam", registry=registry)
+    assert diagnostic.code == "E210"
+    assert "optimizers.adam" in diagnostic.help and "acme.adam" in diagnostic.help
+    assert resolved(RATINGS + "\noptimizer acme.adam", registry=registry).experiment.optimizer.params == OwnParams()
+    assert faults(RATINGS + "\noptimizer optimizers.adam", registry=registry) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no_such_module_anywhere", "ModuleNotFoundError"),
+        (offering("not a component"), "not a Component"),
+        (offering(Component("optimiser", "x", OwnParams, "a:b")), "did you mean optimizer"),
+        (offering(Component("optimizer", "x", OwnParams, "no colon")), "module:function"),
+        (offering(Component("optimizer", "x", dict, "a:b")), "Params"),  # type: ignore[arg-type]
+        (StrayHook, "did you mean dotexp_components"),
+    ],
+)
+def test_a_broken_plugin_is_told_of_and_the_others_work(
+    registry_with: Callable[..., Registry], content: object, said: str
+) -> None:
+    registry = registry_with(acme_broken=content)
+    broken = registry.broken
+    assert [p.name for p in broken] == ["acme_broken"]
+    assert broken[0].error is not None and said in broken[0].error
+    found, _ = checked(RATINGS, registry=registry)
+    assert found is not None
+    unknown = next(d for d in checked(RATINGS + "\noptimizer lion", registry=registry)[1] if d.code == "E203")
+    assert "acme_broken" in unknown.help
+    assert [code for code, _ in faults(RATINGS + "\noptimizer acme_broken.lion", registry=registry)][:1] == ["E213"]
+
+
+def test_a_plugin_that_exits_or_raises_in_its_hook_is_told_of(registry_with: Callable[..., Registry]) -> None:
+    @hookimpl
+    def leaving() -> list[Component]:
+        sys.exit(3)
+
+    @hookimpl
+    def raising() -> list[Component]:
+        raise ValueError("no licence")
+
+    registry = registry_with(one=leaving, two=raising)
+    assert [(p.name, p.error) for p in registry.broken] == [("one", "SystemExit: 3"), ("two", "ValueError: no licence")]
+
+
+def test_two_plugins_of_one_name_are_told_of(registry_with: Callable[..., Registry]) -> None:
+    registry = registry_with(dotexp_losses=offering())
+    assert [p.name for p in registry.broken] == ["dotexp_losses"]
+    assert "another plugin has this name" in str(registry.broken[0].error)

@@ -1,0 +1,150 @@
+"""A stranger's distribution: installed it works, uninstalled it is missed by name, broken it hurts nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paths import REPOSITORY
+
+MODEL_FACE = '''
+from dotexp import Component, DataFacts, Facts, LayerGroup, Params, Task, hookimpl
+
+
+class MeanParams(Params):
+    """Every rating is one learned number."""
+
+
+@hookimpl
+def dotexp_components():
+    facts = Facts(inputs="user_item", tasks=(Task.ratings,), layers=("level",), groups=(LayerGroup("all", ("level",)),))
+    return [Component("model", "one_number", MeanParams, build="acme_mean.model:build", facts=facts)]
+'''
+MODEL_BODY = """
+import torch
+from torch import nn
+
+
+class Level(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(1))
+
+    def forward(self, users):
+        return self.value.expand(len(users))
+
+
+class OneNumber(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.level = Level()
+
+    def forward(self, users, items):
+        return self.level(users)
+
+
+def build(params, facts):
+    return OneNumber()
+"""
+SPEC = """
+experiment strange
+data latent_ratings(users = 60, items = 40, batch_size = 32)
+model one_number
+loss mse
+optimizer lion(wd = 0)
+runtime(threads = 1)
+stage train { fit one_cycle(epochs = 6, lr = 0.2) }
+"""
+PLAIN = SPEC.replace("one_number", "embedding_dot_bias(factors = 4)").replace("lion(wd = 0)", "adam")
+
+
+def readme_plugin() -> dict[str, str]:
+    """The files of plugins/README.md's example, by their names there."""
+    text = (REPOSITORY / "plugins" / "README.md").read_text()
+    face, body, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return {"acme_lion/__init__.py": face, "acme_lion/lion.py": body}
+
+
+def install(folder: Path, files: dict[str, str], name: str) -> None:
+    """Lay a distribution out as an installer does: its package, and its dist-info with the entry point."""
+    info = f"{name}-1.2.dist-info"
+    files = files | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n",
+        f"{info}/entry_points.txt": f"[dotexp]\n{name} = {name}\n",
+    }
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+def runner(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "dotexp.cli", *arguments]
+    return subprocess.run(command, cwd=site, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "s.exp").write_text(SPEC)
+    (tmp_path / "plain.exp").write_text(PLAIN)
+    return tmp_path
+
+
+def test_installed_its_optimizer_and_model_train(site: Path) -> None:
+    install(site, readme_plugin(), "acme_lion")
+    install(site, {"acme_mean/__init__.py": MODEL_FACE, "acme_mean/model.py": MODEL_BODY}, "acme_mean")
+    done = runner(site, "run", "s.exp")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (site / "runs/strange-1/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["valid_loss"] < rows[0]["valid_loss"] / 2
+    assert "acme_lion" in (site / "runs/strange-1/resolved.exp").read_text()
+    plugins = json.loads(runner(site, "plugins", "--json").stdout)["plugins"]
+    assert {"name": "acme_lion", "version": "1.2", "status": "ok"}.items() <= next(
+        plugin for plugin in plugins if plugin["name"] == "acme_lion"
+    ).items()
+
+
+def test_the_readmes_plugin_holds_to_the_contract(site: Path) -> None:
+    install(site, readme_plugin(), "acme_lion")
+    code = (
+        "from acme_lion import dotexp_components\n"
+        "from dotexp.testing import check_component, check_face, check_optimizer\n"
+        "[check_component(c) for c in dotexp_components()]\n"
+        "check_face('acme_lion'); check_optimizer(dotexp_components()[0])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_of_plugins_is_used_only_where_the_command_line_names_it(site: Path) -> None:
+    install(site / "more", readme_plugin(), "acme_lion")
+    (site / "lion.exp").write_text(PLAIN.replace("optimizer adam", "optimizer lion"))
+    assert runner(site, "check", "lion.exp").returncode == 2
+    assert runner(site, "--plugins", "more", "check", "lion.exp").returncode == 0
+    assert runner(site, "--plugins", "more", "run", "lion.exp").returncode == 0
+    assert runner(site, "--plugins", "nowhere", "check", "lion.exp").returncode == 2
+
+
+def test_uninstalled_the_spec_says_what_is_missing(site: Path) -> None:
+    done = runner(site, "check", "s.exp")
+    assert done.returncode == 2
+    assert "error[E203]: unknown model `one_number`" in done.stdout
+    assert "error[E203]: unknown optimizer `lion`" in done.stdout
+    assert "plugin is not installed" in done.stdout
+
+
+def test_broken_the_others_work_and_it_is_named(site: Path) -> None:
+    install(site, {"acme_lion/__init__.py": "import nothing_of_this_name"}, "acme_lion")
+    for arguments in (["--help"], ["check", "plain.exp"], ["show", "adam"], ["run", "plain.exp"]):
+        assert runner(site, *arguments).returncode == 0, arguments
+    listed = runner(site, "plugins")
+    assert "broken: ModuleNotFoundError: No module named 'nothing_of_this_name'" in listed.stdout
+    done = runner(site, "check", "s.exp")
+    assert done.returncode == 2 and "acme_lion 1.2" in done.stdout and "nothing_of_this_name" in done.stdout
+    assert runner(site, "doctor").returncode == 1

@@ -1,0 +1,188 @@
+"""Ranking metrics: all known items that a user did not rate in training are ranked, against loops and scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dotexp import DataFacts, Problem, Task, evaluate, run
+from dotexp.sdk.data import OverPart, TensorPart
+from dotexp_losses import dotexp_components
+from dotexp_losses.ranking.metrics import Ranking
+from dotexp_losses.ranking.params import NdcgAtParams
+from sklearn.metrics import ndcg_score
+from torch import Tensor
+
+from specs import resolved
+
+USERS, ITEMS = 9, 15
+FACTS = DataFacts(Task.ratings, 60, 40, users=USERS, items=ITEMS, range=(1.0, 5.0))
+COMPONENTS = {c.name: c for c in dotexp_components() if c.name.endswith("_at")}
+
+Rated = list[tuple[int, int, float]]
+
+
+def drawn(seed: int, count: int, unknown: bool = False) -> Rated:
+    random = np.random.default_rng(seed)
+    low = 0 if unknown else 1
+    return [
+        (int(random.integers(low, USERS + 1)), int(random.integers(low, ITEMS + 1)), float(random.integers(1, 6)))
+        for _ in range(count)
+    ]
+
+
+def part(rated: Rated) -> TensorPart:
+    users, items, ratings = (torch.tensor(column) for column in zip(*rated, strict=True))
+    return TensorPart((users, items), ratings)
+
+
+TRAIN, VALID = drawn(1, 60), drawn(2, 40, unknown=True)
+SCORES = np.random.default_rng(3).normal(size=(USERS + 1, ITEMS + 1)).astype(np.float32)
+
+
+def predict(inputs: tuple[Tensor, ...]) -> Tensor:
+    users, items = inputs
+    return torch.from_numpy(SCORES)[users, items]
+
+
+def make(name: str, **given: Any) -> Ranking:
+    component = COMPONENTS[name]
+    from dotexp import Use
+
+    metric: Ranking = Use(component=component, params=component.params(**given)).build(FACTS)
+    return metric
+
+
+def rankings(threshold: float) -> list[tuple[list[int], set[int]]]:
+    """By loops: each user's ranking of what they did not rate in training, and what is relevant."""
+    found = []
+    for user in range(1, USERS + 1):
+        relevant = {i for u, i, rating in VALID if u == user and rating >= threshold and i}
+        if relevant:
+            seen = {i for u, i, _ in TRAIN if u == user}
+            ranked = sorted(set(range(1, ITEMS + 1)) - seen, key=lambda i, u=user: -SCORES[u, i])  # type: ignore[misc]
+            found.append((ranked, relevant))
+    return found
+
+
+def precision(ranked: list[int], relevant: set[int], k: int) -> float:
+    return len(set(ranked[:k]) & relevant) / k
+
+
+def recall(ranked: list[int], relevant: set[int], k: int) -> float:
+    return len(set(ranked[:k]) & relevant) / len(relevant)
+
+
+def ndcg(ranked: list[int], relevant: set[int], k: int) -> float:
+    """scikit-learn's, over all items: what was seen in training comes last and is no gain, though it may be wanted."""
+    truth = np.array([[float(i in relevant) for i in range(1, ITEMS + 1)]])
+    place = {item: -rank for rank, item in enumerate(ranked)}
+    score = np.array([[float(place.get(i, -100 - i)) for i in range(1, ITEMS + 1)]])
+    return float(ndcg_score(truth, score, k=k))
+
+
+Judge = Callable[[list[int], set[int], int], float]
+
+
+@pytest.mark.parametrize(("name", "judge"), [("precision_at", precision), ("recall_at", recall), ("ndcg_at", ndcg)])
+@pytest.mark.parametrize("k", [1, 3, 7])
+@pytest.mark.parametrize("threshold", [None, 2.0])
+def test_metrics_are_what_loops_say(name: str, judge: Judge, k: int, threshold: float | None) -> None:
+    found = make(name, k=k, threshold=threshold).over(predict, part(TRAIN), part(VALID))
+    users = rankings(4.0 if threshold is None else threshold)
+    assert len(users) > 3
+    assert found == pytest.approx(np.mean([judge(ranked, relevant, k) for ranked, relevant in users]), abs=1e-6)
+
+
+def test_a_perfect_ranking_is_worth_one() -> None:
+    train, valid = part([(1, 1, 3.0), (2, 1, 3.0)]), part([(1, 2, 5.0), (1, 3, 5.0), (2, 4, 4.0), (2, 5, 1.0)])
+
+    def clairvoyant(inputs: tuple[Tensor, ...]) -> Tensor:
+        wanted = {(1, 2), (1, 3), (2, 4)}
+        return torch.tensor([float(pair in wanted) for pair in zip(*(x.tolist() for x in inputs), strict=True)])
+
+    assert make("ndcg_at", k=2).over(clairvoyant, train, valid) == 1.0
+    assert make("recall_at", k=2).over(clairvoyant, train, valid) == 1.0
+    assert make("precision_at", k=2).over(clairvoyant, train, valid) == 0.75
+
+
+def test_what_was_rated_in_training_is_no_candidate() -> None:
+    """Item 1 has the best score of all, and user 1 has rated it: it takes no rank."""
+    train, valid = part([(1, 1, 5.0), (2, 2, 5.0)]), part([(1, 2, 5.0)])
+
+    def by_code(inputs: tuple[Tensor, ...]) -> Tensor:
+        return -inputs[1].float()
+
+    assert make("precision_at", k=1).over(by_code, train, valid) == 1.0
+    assert make("precision_at", k=1).over(by_code, part([(2, 2, 5.0)]), valid) == 0.0
+
+
+def test_equal_ratings_rank_in_the_items_order() -> None:
+    valid = part([(1, 2, 5.0)])
+    flat = make("recall_at", k=2).over(lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid)
+    assert flat == 1.0
+    assert make("recall_at", k=1).over(lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid) == 0.0
+
+
+def test_at_most_so_many_users_are_judged_evenly_spaced() -> None:
+    asked: set[int] = set()
+
+    def spy(inputs: tuple[Tensor, ...]) -> Tensor:
+        asked.update(inputs[0].tolist())
+        return torch.zeros(len(inputs[0]))
+
+    valid = part([(user, 1, 5.0) for user in range(1, 10)])
+    make("recall_at", k=2, users=3).over(spy, part([(1, 2, 3.0)]), valid)
+    assert asked == {1, 4, 7}
+
+
+def test_nobody_to_judge_gives_no_number() -> None:
+    assert np.isnan(make("ndcg_at").over(predict, part(TRAIN), part([(1, 2, 1.0), (0, 3, 5.0), (2, 0, 5.0)])))
+
+
+def problems(**given: Any) -> list[Problem]:
+    check = COMPONENTS["ndcg_at"].check
+    assert check is not None
+    return list(check(NdcgAtParams(**{"k": 3, **given}), FACTS))
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(1.0, "all"), (5.5, "none")])
+def test_a_threshold_that_says_nothing_is_refused(threshold: float, said: str) -> None:
+    (problem,) = problems(threshold=threshold)
+    assert (problem.code, problem.field) == ("E404", "threshold") and said in problem.message
+
+
+def test_as_many_ranks_as_items_are_refused() -> None:
+    (problem,) = problems(k=ITEMS)
+    assert (problem.code, problem.field) == ("E304", "k")
+    assert problems(threshold=5.0) == problems() == []
+
+
+SPEC = """
+experiment films
+data latent_ratings(users = 60, items = 40, density = 40%, noise = 0.0, batch_size = 32)
+model embedding_dot_bias(factors = 4)
+loss mse
+metrics rmse, ndcg_at(5), precision_at(5), ndcg_at(10)
+runtime(device = cpu, threads = 1)
+stage train { fit one_cycle(epochs = 6, lr = 3e-2) }
+"""
+
+
+def test_a_run_tells_them_at_every_epoch_and_evaluate_again(tmp_path: Path) -> None:
+    folder = run(resolved(SPEC), runs=tmp_path, report=False)
+    rows = folder.read_epochs()
+    assert list(rows[-1].metrics) == ["rmse", "ndcg_at", "precision_at", "ndcg_at_2"]
+    assert rows[-1].metrics["ndcg_at"] > rows[0].metrics["ndcg_at"]  # what is learned shows in the ranking
+    again = evaluate(folder, runs=tmp_path)
+    assert dict(again.metrics) == pytest.approx(dict(rows[-1].metrics), rel=1e-6)
+
+
+def test_they_are_no_metrics_of_batches() -> None:
+    assert all(isinstance(make(name), OverPart) for name in COMPONENTS)
+    assert {c.facts_for(c.params()).tasks for c in COMPONENTS.values()} == {(Task.ratings,)}
+    assert {c.facts_for(c.params()).better for c in COMPONENTS.values()} == {"higher"}

@@ -1,0 +1,112 @@
+"""What a plan says before anything runs: groups, counts, rates, steps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from dotexp.commands import workspace as api
+from dotexp.language.diagnostics import Diagnostic
+from dotexp.planning.plan import Plan
+
+from specs import IMAGES, RATINGS, resolved
+
+
+def planned(text: str, *overrides: str) -> Plan:
+    return api.plan(resolved(text, *overrides))
+
+
+def test_resnet34_with_the_lessons_head_for_37_classes() -> None:
+    from dotexp.components.facts import DataFacts, Task
+    from dotexp.engine.build.probe import Probe
+    from dotexp.planning.planner import make_plan
+
+    class Pets(Probe):
+        def data_facts(self, use: object, seed: int) -> DataFacts:
+            return DataFacts(Task.classification, 5912, 1478, classes=tuple(map(str, range(37))), outputs=37)
+
+    text = IMAGES.replace("resnet18", "resnet34")
+    plan, _ = make_plan(resolved(text), Pets())
+    assert plan.parameters == 21_830_976
+    assert sum(layer.parameters for layer in plan.layers if layer.name != "head") == 21_284_672
+    head, everything = plan.stages
+    assert [group.parameters for group in head.groups] == [1_347_904, 19_936_768, 546_304]
+    assert [group.trainable_parameters for group in head.groups] == [0, 0, 546_304]
+    assert [group.frozen for group in head.groups] == ["all", "all", "none"]
+    assert [group.batchnorm for group in head.groups] == ["still", "still", "train"]
+    assert head.steps_per_epoch == 92
+    kept, _ = make_plan(resolved(text.replace("freeze body", "freeze body except norm")), Pets())
+    assert sum(group.trainable_parameters for group in kept.stages[0].groups) == 563_328
+    before, _ = make_plan(resolved(text.replace("freeze body", "freeze before layer3 except norm")), Pets())
+    assert sum(group.trainable_parameters for group in before.stages[0].groups) == 20_486_272
+    assert everything.groups[0].frozen == "none"
+
+
+def test_rates_and_momentum_of_every_step() -> None:
+    plan = planned(IMAGES)
+    stage = plan.stages[1]
+    n = stage.steps
+    assert n == 2 * (plan.facts.train // 64)
+
+    def cosine(a: float, b: float, p: float) -> float:
+        return a + (b - a) * (1 - math.cos(math.pi * p)) / 2
+
+    peaks = [1e-5, 1e-4, 1e-3]
+    for peak, rates in zip(peaks, stage.rates, strict=True):
+        assert rates is not None
+        for i, rate in enumerate(rates):
+            pos = i / n
+            up, down = pos / 0.25, (pos - 0.25) / 0.75
+            expected = cosine(peak / 25, peak, up) if pos < 0.25 else cosine(peak, peak / 1e5, down)
+            assert rate == pytest.approx(expected, rel=1e-9)
+    assert stage.momentum is not None and stage.momentum[0] == 0.95 and min(stage.momentum) >= 0.85
+    assert plan.stages[0].rates[:2] == (None, None)
+
+
+def test_momentum_is_constant_where_the_policy_leaves_it_and_null_where_there_is_none() -> None:
+    flat = RATINGS.replace("one_cycle(", "flat(")
+    assert set(planned(flat).stages[0].momentum or ()) == {0.9}
+    assert planned(flat + "\noptimizer sgd").stages[0].momentum is None
+    assert set(planned(flat + "\noptimizer sgd(momentum = 0.8)").stages[0].momentum or ()) == {0.8}
+
+
+def test_a_slice_spans_frozen_groups_too() -> None:
+    text = IMAGES.replace("slice(1e-5, 1e-3)", "slice(1e-3)").replace(
+        "stage everything {", "stage everything { freeze early"
+    )
+    rates = planned(text).stages[1].rates
+    assert rates[0] is None and rates[1] is not None and rates[2] is not None
+    assert max(rates[1]) == pytest.approx(max(rates[2]) / 10)
+
+
+def test_a_part_frozen_group() -> None:
+    group = planned(IMAGES.replace("freeze body", "freeze stem..layer1")).stages[0].groups[0]
+    assert (group.frozen, group.frozen_layers, group.batchnorm) == ("part", ("stem", "layer1"), "train")
+
+
+def test_plan_json_has_the_documented_keys() -> None:
+    answer = planned(IMAGES).as_json()
+    assert list(answer) == ["format_version", "experiment", "seed", "data", "model", "stages"]
+    assert {"task", "train", "valid", "classes"} <= set(answer["data"])
+    stage = answer["stages"][0]
+    steps = {"steps_per_epoch", "steps", "batch_size", "batches_per_step"}
+    assert set(stage) == {"name", "epochs", *steps, "groups", "schedule", "rewrites", "hints"}
+    group = {"name", "layers", "parameters", "trainable_parameters", "frozen", "frozen_layers", "batchnorm"}
+    assert set(stage["groups"][0]) == group
+    assert len(stage["schedule"]["lr"][2]) == stage["steps"] and stage["schedule"]["lr"][0] is None
+
+
+def test_few_steps_are_a_warning_and_work() -> None:
+    heard: list[Diagnostic] = []
+    text = RATINGS.replace("latent_ratings", "latent_ratings(users = 20, items = 20, density = 20%, batch_size = 40)")
+    plan = api.plan(resolved(text), notify=heard.extend)
+    assert plan.stages[0].steps == 1
+    assert "W504" in [diagnostic.code for diagnostic in heard]
+
+
+def test_stage_data_must_have_the_experiments_classes() -> None:
+    from dotexp.language.diagnostics import SpecError
+
+    text = IMAGES.replace("stage everything {", "stage everything { data(classes = 0..3)")
+    with pytest.raises(SpecError, match="E402"):
+        planned(text)

@@ -1,0 +1,193 @@
+"""Transforms: their geometry and light by hand, their ranges, and where their random numbers come from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import dotexp_vision
+import numpy as np
+import pytest
+import torch
+from dotexp import Use
+from dotexp_vision.augment import geometry as g
+from dotexp_vision.augment import transforms as t
+from dotexp_vision.augment.params import (
+    CropParams,
+    FlipParams,
+    LightingParams,
+    RotateParams,
+    StandardParams,
+    WarpParams,
+    ZoomParams,
+)
+from PIL import Image
+from torch import Tensor
+
+OFFERED = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
+
+
+def picture(side: int = 16) -> Tensor:
+    return torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", sorted(OFFERED))
+def test_every_transform_keeps_shape_and_range_and_follows_the_seed(name: str) -> None:
+    transform = Use(component=OFFERED[name], params=OFFERED[name].params()).build()
+    image = picture()
+    original = image.clone()
+    seen = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        varied = transform(image)
+        torch.manual_seed(seed)
+        assert torch.equal(transform(image), varied)
+        assert varied.shape == image.shape and varied.dtype == torch.float32
+        assert float(varied.min()) >= -1e-6 and float(varied.max()) <= 1 + 1e-6
+        seen.append(varied)
+    assert torch.equal(image, original)
+    assert any(not torch.equal(varied, seen[0]) for varied in seen[1:])
+
+
+def test_flips() -> None:
+    image = picture()
+    assert torch.equal(t.flip(FlipParams(p=1.0))(image), image.flip(2))
+    assert torch.equal(t.flip(FlipParams(p=1.0, vertical=True))(image), image.flip(1))
+    assert torch.equal(t.flip(FlipParams(p=0.0))(image), image)
+
+
+def through(image: Tensor, rows: list[list[float]]) -> Tensor:
+    return g.resample(image[None], [np.array(rows)])[0]
+
+
+def test_symmetries_of_the_square_move_pixels_and_change_none() -> None:
+    image = picture()
+    assert torch.equal(through(image, [[0, -1, 0], [1, 0, 0], [0, 0, 1]]), torch.rot90(image, 1, (1, 2)))
+    assert torch.equal(through(image, [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]), torch.rot90(image, -1, (1, 2)))
+    assert torch.equal(through(image, [[-1, 0, 0], [0, -1, 0], [0, 0, 1]]), torch.rot90(image, 2, (1, 2)))
+    assert torch.equal(through(image, [[0, 1, 0], [1, 0, 0], [0, 0, 1]]), image.transpose(1, 2))
+    torch.manual_seed(0)
+    seen = {tuple(map(tuple, g.symmetry(1.0).tolist())) for _ in range(200)}
+    assert len({through(image, [list(row) for row in rows]).numpy().tobytes() for rows in seen}) == len(seen) == 8
+
+
+def test_a_quarter_turn_resampled_is_the_quarter_turn() -> None:
+    image = picture()
+    angle = np.pi / 2 + 1e-7  # not quite: pixels are interpolated
+    nearly = through(image, [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    torch.testing.assert_close(nearly, torch.rot90(image, 1, (1, 2)), atol=1e-4, rtol=0)
+
+
+def test_zoom_by_two_around_the_middle_is_bilinear() -> None:
+    image = torch.arange(16.0).reshape(1, 4, 4)
+    zoomed = through(image, [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]])
+    # output centres -.75, -.25, .25, .75 see -.375, -.125, .125, .375: pixels .75, 1.25, 1.75, 2.25 on each axis
+    at = np.array([0.75, 1.25, 1.75, 2.25])
+    np.testing.assert_allclose(zoomed[0].numpy(), 4 * at[:, None] + at[None, :], atol=1e-5)
+
+
+def test_a_perspective_is_what_pillow_makes_of_it() -> None:
+    image = picture(64)
+    matrix = np.array([[0.8, 0.1, 0.02], [-0.05, 0.7, 0.03], [0.08, -0.06, 1]])  # it looks at nothing outside
+    # Pillow maps pixels, whose centres are 64 * (x + 1) / 2
+    pixels = np.array([[32.0, 0, 32], [0, 32, 32], [0, 0, 1]])
+    by_pixels = pixels @ matrix @ np.linalg.inv(pixels)
+    coefficients = (by_pixels / by_pixels[2, 2]).reshape(9)[:8].tolist()
+    for channel, seen in zip(image, through(image, matrix.tolist()), strict=True):
+        expected = Image.fromarray(channel.numpy()).transform(
+            (64, 64), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
+        )
+        np.testing.assert_allclose(seen.numpy(), np.asarray(expected), atol=1e-4)
+
+
+def test_what_comes_into_view_is_reflected() -> None:
+    image = picture(8)
+    shifted = through(image, [[1.0, 0, 0.5], [0, 1, 0], [0, 0, 1]])
+    torch.testing.assert_close(shifted[:, :, :6], image[:, :, 2:])
+    torch.testing.assert_close(shifted[:, :, 6:], image[:, :, 6:].flip(2))
+
+
+def test_homography_maps_the_corners() -> None:
+    corners = [(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)]
+    targets = [(-1.1, -0.9), (-0.9, 1.2), (1.0, -1.0), (0.8, 1.1)]
+    matrix = g.homography(corners, targets)
+    for corner, target in zip(corners, targets, strict=True):
+        x, y, w = matrix @ np.array([*corner, 1.0])
+        assert (float(x / w), float(y / w)) == pytest.approx(target, abs=1e-9)
+
+
+def test_the_image_seen_from_aside_has_the_corners_of_fastais_warp() -> None:
+    torch.manual_seed(0)
+    for _ in range(50):
+        matrix = g.perspective(0.2, 1.0)
+        seen = [matrix @ np.array([*corner, 1.0]) for corner in g.CORNERS]
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = ((x / w, y / w) for x, y, w in seen)
+        across, along = -1 - ax, -1 - ay
+        assert max(abs(across), abs(along)) <= 0.2
+        assert (bx, by, cx, cy) == pytest.approx((-1 + across, 1 + along, 1 + across, -1 + along))
+        assert (dx, dy) == pytest.approx((1 - across, 1 - along))
+
+
+def test_a_part_of_the_image_has_the_area_and_shape_asked_for() -> None:
+    torch.manual_seed(0)
+    parts = [g.part(0.3, 1.5, 1.0) for _ in range(300)]
+    areas = [matrix[0, 0] * matrix[1, 1] for matrix in parts]
+    shapes = [matrix[0, 0] / matrix[1, 1] for matrix in parts]
+    assert 0.29 < min(areas) < 0.35 and 0.9 < max(areas) <= 1
+    assert 1 / 1.51 < min(shapes) < 0.75 and 1.35 < max(shapes) < 1.51
+    corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)])
+    assert max(np.abs(corners @ matrix.T)[:, :2].max() for matrix in parts) <= 1 + 1e-9
+
+
+def test_lighting_follows_the_formula() -> None:
+    image = torch.full((3, 2, 2), 0.3)
+    values = []
+    torch.manual_seed(0)
+    for _ in range(300):
+        values.append(float(t.lighting(LightingParams(max=0.2, p=1.0))(image)[0, 0, 0]))
+    logit = np.log(0.3 / 0.7)
+    shift = np.log(0.6 / 0.4)  # the logit of 0.5 * (1 + 0.2)
+    ends = [(logit + s) * f for s in (-shift, shift) for f in (0.8, 1 / 0.8)]
+    lowest, highest = (1 / (1 + np.exp(-end)) for end in (min(ends), max(ends)))
+    assert lowest - 1e-6 <= min(values) < lowest + 0.03
+    assert highest - 0.03 < max(values) <= highest + 1e-6
+
+
+def test_nothing_happens_with_probability_zero() -> None:
+    image = picture()
+    still = [
+        t.rotate(RotateParams(p=0.0)),
+        t.zoom(ZoomParams(p=0.0)),
+        t.warp(WarpParams(p=0.0)),
+        t.lighting(LightingParams(p=0.0)),
+        t.crop(CropParams(p=0.0)),
+        t.standard(StandardParams(flip=False, p_affine=0.0, p_lighting=0.0)),
+    ]
+    assert all(torch.equal(transform(image), image) for transform in still)
+
+
+def test_how_often_and_how_far_rotation_goes() -> None:
+    torch.manual_seed(0)
+    matrices = [g.rotation(10, 0.75) for _ in range(2000)]
+    angles = np.array([np.degrees(np.arctan2(float(m[1, 0]), float(m[0, 0]))) for m in matrices])
+    turned = angles[angles != 0]
+    assert len(turned) / 2000 == pytest.approx(0.75, abs=0.04)
+    assert 9.5 < np.abs(turned).max() <= 10
+    assert turned.std() == pytest.approx(20 / np.sqrt(12), rel=0.05)
+
+
+def test_zoom_never_looks_outside() -> None:
+    torch.manual_seed(0)
+    corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)])
+    reach = max(float(np.abs(g.enlargement(1.5, 1.0) @ corners.T)[:2].max()) for _ in range(500))
+    assert 0.99 < reach <= 1 + 1e-6
+
+
+def test_the_face_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, dotexp_vision; parts = dotexp_vision.dotexp_components(); "
+        "[c.facts_for(c.params()) for c in parts if c.name in ('resnet34', 'squeezenet1_1', 'digits', 'standard')]; "
+        "print(sorted({'torch', 'torchvision', 'sklearn', 'PIL', 'polars'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,132 @@
+"""Image data through whole runs: stages of other sizes, workers, memory, and varied predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dotexp import DataContext
+from dotexp.commands import workspace as api
+from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.weights import load_weights
+from dotexp.experiment.experiment import Experiment
+from dotexp.sdk.data import Named
+from dotexp.sdk.seeds import Draw
+from dotexp_vision.data import cache as image_store
+from dotexp_vision.data.dataset import encode
+from dotexp_vision.data.params import ImageFolderParams, Resize
+from PIL import Image
+from torch import Tensor
+
+from specs import resolved
+
+SPEC = """
+experiment small
+data image_folder("photos", valid = 25%, size = 32, batch_size = 4, augment = [standard, random_erasing])
+model { body squeezenet1_1(weights = none) head linear }
+loss cross_entropy
+runtime(threads = 1)
+stage first { fit flat(epochs = 1, lr = 1e-3) }
+stage larger { data(size = 40, batch_size = 3) fit flat(epochs = 1, lr = 1e-3) }
+stage again { data(batch_size = 2) fit flat(epochs = 1, lr = 1e-3) }
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve photographs, of two classes."""
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        place = tmp_path / "photos" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        rough = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        rough.resize((64, 48), Image.Resampling.BICUBIC).save(place / f"{number}.jpg")
+    return tmp_path
+
+
+def experiment(folder: Path, *overrides: str) -> Experiment:
+    return resolved(SPEC, *overrides, folder=folder).experiment
+
+
+def test_stages_of_other_sizes_split_alike_and_read_each_image_once_for_a_side(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[tuple[str, int]] = Counter()
+    load = image_store.load_pixels
+
+    def counted(path: Path, side: int, resize: Resize) -> Tensor:
+        read[path.name, side] += 1
+        return load(path, side, resize)
+
+    monkeypatch.setattr(image_store, "load_pixels", counted)
+    run = api.run(resolved(SPEC, folder=photos), runs=photos / "runs")
+    assert [row.stage for row in run.read_epochs()] == ["first", "larger", "again"]
+    assert len(read) == 24 and set(read.values()) == {1}
+    read.clear()
+    assert api.evaluate(run.path).loss is not None
+    assert set(read.values()) == {1}
+    store = DataStore()
+    opened = [store.get(stage.data, 42) for stage in experiment(photos).stages]
+    for part in ("train", "valid"):
+        held = [data.part(part) for data in opened]
+        assert all(isinstance(one, Named) for one in held)
+        assert len({tuple(one.names) for one in held if isinstance(one, Named)}) == 1
+    shapes = [next(iter(d.part("valid").batches(torch.arange(2), 2, None, torch.device("cpu")))) for d in opened]
+    assert [batch.inputs[0].shape[-1] for batch in shapes] == [32, 40, 32]
+
+
+def test_the_same_bits_for_any_workers_and_any_memory(photos: Path) -> None:
+    weights = []
+    for number, sets in enumerate(
+        ((), ("runtime.workers=2",), ("runtime.workers=1", "data.memory=0", "stage.larger.data.memory=0"))
+    ):
+        run = api.run(resolved(SPEC, *sets, folder=photos), runs=photos / f"runs{number}")
+        weights.append(load_weights(run.model))
+    for other in weights[1:]:
+        assert all(torch.equal(tensor, other[name]) for name, tensor in weights[0].items())
+
+
+def test_varied_predictions_are_varied_as_training_is(photos: Path) -> None:
+    params = experiment(photos, "data.valid=1").data.params
+    assert isinstance(params, ImageFolderParams)
+    data = DataStore().get(experiment(photos, "data.valid=1").data, 42)
+    train = data.part("train")
+    assert isinstance(train, Named)
+    inputs = [str(photos / "photos" / name) for name in train.names]
+    encoded = encode(params, {}, inputs)
+    assert encoded.augmented is not None
+    for epoch in (0, 1, 0):
+        draw = Draw(7, "tta", epoch)
+        varied = torch.cat([images for (images,) in encoded.augmented(draw)])
+        order = torch.arange(len(train))
+        expected = torch.cat([b.inputs[0] for b in train.batches(order, 5, draw, torch.device("cpu"))])
+        assert torch.equal(varied, expected)
+    plain = torch.cat([images for (images,) in encoded.batches])
+    assert plain.shape == varied.shape and not torch.equal(plain, varied)
+    assert encode(params.model_copy(update={"augment": None}), {}, inputs).augmented is None
+
+
+def test_presized_predictions_are_as_large_as_others(photos: Path) -> None:
+    params = experiment(photos, "data.presize=48").data.params
+    assert isinstance(params, ImageFolderParams)
+    encoded = encode(params, {}, [str(photos / "photos")])
+    assert encoded.augmented is not None
+    sides = {images.shape[-1] for (images,) in (*encoded.batches, *encoded.augmented(Draw(1, "tta", 0)))}
+    assert sides == {32}
+
+
+def test_what_one_folder_read_another_of_the_same_run_need_not(photos: Path) -> None:
+    shared: dict[str, object] = {}
+    params = experiment(photos).data.params
+    assert isinstance(params, ImageFolderParams)
+    from dotexp_vision.data.folder import build
+
+    build(params, DataContext(1, shared))
+    (store,) = shared.values()
+    assert isinstance(store, image_store.ImageStore)
+    held = sum(block.nbytes for block in store.blocks)
+    build(params, DataContext(2, shared))  # another split of the same images
+    assert sum(block.nbytes for block in store.blocks) == held == 12 * 3 * 32 * 32
