@@ -231,7 +231,9 @@ def test_what_no_checkpoint_can_keep_is_told_by_its_name(tmp_path: Path) -> None
 
 
 def test_a_builder_must_build_a_callback(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"callback `nothing` builds a int, which is not a dotexp\.sdk\.callback\.Callback"):
+    with pytest.raises(
+        RunError, match=r"callback `nothing` builds a int, which is not a dotexp\.sdk\.callback\.Callback"
+    ):
         run(plan(stage(callbacks=[toy(nothing)])), tmp_path)
 
 
