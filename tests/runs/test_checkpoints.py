@@ -15,6 +15,10 @@ from typing import Any
 import pytest
 import torch
 from dotexp import RunError
+from dotexp.engine.executor import execute
+from dotexp.engine.state.saving import Saver
+from dotexp.engine.state.state import from_bytes, pack, restore_optimizer, to_bytes, unpack
+from dotexp.experiment.experiment import Runtime
 from dotexp.runs.checkpoints import (
     Position,
     positions,
@@ -24,11 +28,7 @@ from dotexp.runs.checkpoints import (
     set_aside,
     write_checkpoint,
 )
-from dotexp.engine.executor import execute
-from dotexp.engine.state.saving import Saver
-from dotexp.engine.state.state import from_bytes, pack, restore_optimizer, to_bytes, unpack
 from dotexp.runs.folder import create_run
-from dotexp.experiment.experiment import Runtime
 from interruptions import EVERY_STEP, with_runtime
 from toys import plan, stage
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from dotexp import DataFacts, Task, UsageError
-from dotexp.runs.results import EpochRow, RunResult, StageResult, Status
-from dotexp.runs.folder import RunFolder, create_run, list_runs, newest_finished, open_run
-from dotexp.runs.files import finite, write_json
 from dotexp.language.atomic import write_atomic
+from dotexp.runs.files import finite, write_json
+from dotexp.runs.folder import RunFolder, create_run, list_runs, newest_finished, open_run
+from dotexp.runs.results import EpochRow, RunResult, StageResult, Status
 
 ROW = EpochRow("train", 1, 10, 0.5, 0.6, {"rmse": 0.9}, 1.5)
 

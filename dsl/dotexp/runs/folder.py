@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from dotexp.components.facts import DataFacts, Task
@@ -262,4 +259,3 @@ def _no_such_run(reference: str, root: Path) -> str:
     near = get_close_matches(reference, sorted(names), n=3)
     known = f"did you mean {', '.join(f'`{name}`' for name in near)}?" if near else f"{root} holds {len(folders)} runs"
     return f"there is no run `{reference}`: {known}"
-

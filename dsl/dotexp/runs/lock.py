@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dotexp.language.diagnostics import RunError
-from dotexp.runs.folder import RunFolder
 from dotexp.runs.files import write_json
+from dotexp.runs.folder import RunFolder
 
 NAME = "lock.json"
 

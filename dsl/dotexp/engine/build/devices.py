@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from dotexp.language.diagnostics import UsageError
 from dotexp.experiment.experiment import Device, Precision, Runtime
+from dotexp.language.diagnostics import UsageError
 
 
 def choose_device(device: Device) -> torch.device:

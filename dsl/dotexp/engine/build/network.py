@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from dotexp.components.component import Body, RunWeights, Use
 from dotexp.components.facts import DataFacts
 from dotexp.components.params import Params
-from dotexp.language.diagnostics import RunError
 from dotexp.engine.build.weights import load_weights, require_fit
-from dotexp.sdk.data import Part, Prepared
-from dotexp.runs.folder import RunFolder
-from dotexp.sdk.seeds import derive
 from dotexp.experiment.experiment import Model
+from dotexp.language.diagnostics import RunError
+from dotexp.runs.folder import RunFolder
+from dotexp.sdk.data import Part, Prepared
+from dotexp.sdk.seeds import derive
 
 HEAD = "head"
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dotexp.components.facts import DataFacts
 from dotexp.components.component import Use
-from dotexp.language.diagnostics import UsageError
+from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
-from dotexp.engine.training.freezing import BATCHNORMS, NORMS
 from dotexp.engine.build.network import Network, build_network, without_weights
+from dotexp.engine.training.freezing import BATCHNORMS, NORMS
+from dotexp.experiment.experiment import Experiment
+from dotexp.language.diagnostics import UsageError
 from dotexp.planning.plan import LayerCount
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
-from dotexp.experiment.experiment import Experiment
 
 
 class Probe:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dotexp.language.diagnostics import FORMAT_VERSION, ComponentError
 from dotexp.language.atomic import write_atomic
+from dotexp.language.diagnostics import FORMAT_VERSION, ComponentError
 
 _METADATA = "dotexp"
 
