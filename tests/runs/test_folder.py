@@ -106,6 +106,7 @@ def test_facts_come_back_as_they_were(tmp_path: Path) -> None:
     for facts in (
         DataFacts(Task.classification, 8, 2, classes=("a", "b"), outputs=2, vocabulary={"labels": ["a", "b"]}),
         DataFacts(Task.ratings, 8, 2, users=3, items=4, range=(1.0, 5.0), fingerprint="f", notes=("n",)),
+        DataFacts(Task.ratings, 8, 2, summary={"rows": 9}, guesses={"user": '"userID" (column 1)'}),
     ):
         run.write_facts(facts)
         assert run.read_facts() == facts

@@ -23,6 +23,8 @@ def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
     title = f"{experiment.name}: {experiment.description}" if experiment.description else experiment.name
     console.print(f"[bold]{_plain(title)}[/bold]  (seed {experiment.seed})")
     console.print(f"data    {_plain(_data(plan))}")
+    for name, guess in plan.facts.guesses.items():
+        console.print(f"  guessed: {name} = {guess}", markup=False)
     console.print(f"model   {plan.parameters:,} parameters")
     for stage, resolved, estimate in zip(plan.stages, experiment.stages, estimates, strict=True):
         console.print()

@@ -65,8 +65,9 @@ class DataFacts:
     `train`, `valid` and `test` count examples; `classes` are the labels in the order of the model's outputs, `counts`
     the training examples of each; `users` and `items` count distinct ids in the training part; `range` spans the
     training targets of a regression; `outputs` is the width of the model's last layer; `notes` are worth a warning,
-    `summary` are counts that a plan shows beside the others (rows read, duplicates, …). `vocabulary` is what
-    prediction needs to encode new inputs (JSON values only).
+    `summary` are counts that a plan shows beside the others (rows read, duplicates, …). `guesses` are choices that the
+    spec left open, by parameter, as the spec would write them, with the reason: `{"user": '"userID" (column 1, by its
+    header)'}`; a plan shows each. `vocabulary` is what prediction needs to encode new inputs (JSON values only).
     """
 
     task: Task
@@ -82,6 +83,7 @@ class DataFacts:
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
     summary: Mapping[str, int] = field(default_factory=dict)
+    guesses: Mapping[str, str] = field(default_factory=dict)
     vocabulary: Mapping[str, Any] = field(default_factory=dict)
 
 

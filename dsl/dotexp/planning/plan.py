@@ -104,6 +104,7 @@ class Plan:
         optional = {"classes": facts.classes, "users": facts.users, "items": facts.items, "range": facts.range}
         data.update({name: value for name, value in optional.items() if value is not None})
         data.update({"summary": dict(facts.summary)} if facts.summary else {})
+        data.update({"guesses": dict(facts.guesses)} if facts.guesses else {})
         return {
             "format_version": FORMAT_VERSION,
             "experiment": self.experiment.name,

@@ -155,6 +155,8 @@ def _data(run: RunFolder) -> Iterator[Block]:
         rows.append(("classes", f"{len(facts.classes):,}"))
     rows.append(("fingerprint", facts.fingerprint))
     yield Table("", ("what", "value"), tuple(rows))
+    if facts.guesses:
+        yield Table("Guessed, where the spec says nothing", ("parameter", "value"), tuple(facts.guesses.items()))
     if facts.classes is not None and facts.counts is not None:
         yield Table("Classes", ("class", "training examples"), tuple(zip(facts.classes, facts.counts, strict=True)))
     elif facts.classes is not None:

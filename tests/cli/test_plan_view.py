@@ -1,0 +1,29 @@
+"""What `plan` prints beside numbers: what the data's builder guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from dotexp.cli.plan_view import show_plan
+from dotexp.commands import workspace as api
+from dotexp.engine.estimate import Estimate
+
+from specs import RATINGS, resolved
+
+GUESSES = {
+    "user": '"userID" (column 1, by its header)',
+    "header": "true ([the first row] holds no number)",
+    "separator": r'"\t"',
+}
+
+
+def test_every_guess_stands_under_the_data_as_the_spec_would_write_it(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = api.plan(resolved(RATINGS))
+    assert "guesses" not in plan.as_json()["data"]
+    guessed = replace(plan, facts=replace(plan.facts, guesses=GUESSES))
+    assert guessed.as_json()["data"]["guesses"] == GUESSES
+    show_plan(guessed, [Estimate(None, None) for _ in plan.stages])
+    lines = capsys.readouterr().out.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("data"))
+    assert lines[place + 1 : place + 4] == [f"  guessed: {name} = {said}" for name, said in GUESSES.items()]
