@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from dotexp.components.facts import DataFacts, Facts, LayerGroup, Task
     from dotexp.components.hookspecs import hookimpl
-    from dotexp.components.params import OfKind, Params, Percent, Positional, Range
+    from dotexp.components.params import FormerName, OfKind, Params, Percent, Positional, Range, former_members
     from dotexp.experiment.checking import check, load
     from dotexp.language.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
 
@@ -42,6 +42,7 @@ __all__ = [
     "DataParams",
     "DotexpError",
     "Facts",
+    "FormerName",
     "LayerGroup",
     "LearningRate",
     "OfKind",
@@ -62,6 +63,7 @@ __all__ = [
     "check",
     "evaluate",
     "find_lr",
+    "former_members",
     "hookimpl",
     "interpret",
     "load",
@@ -82,7 +84,10 @@ _HOMES = {
     "dotexp.commands.workspace": {"Prediction", "evaluate", "plan", "predict", "report", "resume", "run", "verify"},
     "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
     "dotexp.components.hookspecs": {"hookimpl"},
-    "dotexp.components.params": {"OfKind", "Params", "Percent", "Positional", "Range"},
+    "dotexp.components.params": {
+        *("FormerName", "OfKind", "Params", "Percent", "Positional", "Range"),
+        "former_members",
+    },
     "dotexp.experiment.checking": {"check", "load"},
     "dotexp.language.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},
 }

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from dotexp.components.component import KINDS, Component, load_attribute
-from dotexp.components.params import Params
+from dotexp.components.params import Params, former_members_of
 from dotexp.experiment.accepted import expected_for
+from dotexp.experiment.binding import former_names
 from dotexp.experiment.bounds import bounds_of
 
 
@@ -23,8 +24,11 @@ def check_component(component: Component) -> None:
     assert component.name.isidentifier(), f"{label}: a component's name is an identifier"
     assert issubclass(component.params, Params), f"{label}: parameters are a subclass of Params"
     assert component.params.__doc__ and component.doc, f"{label}: the parameter model's docstring says what it is"
-    for name, field in component.params.model_fields.items():
+    fields = component.params.model_fields
+    for name, field in fields.items():
         _check_field(f"{label}: parameter {name}", field)
+        taken = [former for former in former_names(field) if former in fields]
+        assert not taken, f"{label}: parameter {name} was called {taken[0]}, and another parameter is called that"
     _check_defaults(label, component.params)
     assert callable(load_attribute(component.build)), f"{label}: {component.build} is not a function"
 
@@ -32,6 +36,9 @@ def check_component(component: Component) -> None:
 def _check_field(label: str, field: FieldInfo) -> None:
     assert field.description, f"{label} has no description"
     expected = expected_for(field)  # raises TypeError for a type that the language has no value for
+    for enum in expected.enums:
+        unknown = set(former_members_of(enum).values()) - {member.value for member in enum}
+        assert not unknown, f"{label}: a former member of {enum.__name__} stands for {unknown}, which is no member"
     hidden = sorted({"true", "false", "none"} & set(expected.members))
     assert not hidden, f"{label}: a spec cannot name {hidden[0]}, which is a constant of the language"
     assert bounds_of(field) or not _holds_numbers(field.annotation), f"{label} holds numbers without bounds"

@@ -37,6 +37,8 @@ class Component:
 
     Components that differ in little share a builder and a parameter model: each then has a `variant`, which the
     builder takes behind the parameters, and `about`, a sentence that stands for the parameter model's docstring.
+
+    `former_names` still work in a spec, with a warning that names the current one.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Component:
     provider: str = ""
     variant: str | None = None
     about: str = ""
+    former_names: tuple[str, ...] = ()
 
     @property
     def doc(self) -> str:

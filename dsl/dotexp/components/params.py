@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -27,6 +30,35 @@ class Positional:
 @dataclass(frozen=True)
 class Percent:
     """Marks a number that may be written with `%`: `valid: Annotated[float, Percent()] = …`."""
+
+
+@dataclass(frozen=True)
+class FormerName:
+    """Marks a parameter's former name, which still works and warns: `ratio: Annotated[Range, FormerName("stretch")]`.
+
+    A parameter may have several.
+    """
+
+    name: str
+
+
+_E = TypeVar("_E", bound=Enum)
+
+
+def former_members(**names: str) -> Callable[[type[_E]], type[_E]]:
+    """Declare an enumeration's former member names, which still work and warn: `@former_members(old="new")`."""
+
+    def declare(enum: type[_E]) -> type[_E]:
+        enum.__former_members__ = names  # type: ignore[attr-defined]
+        return enum
+
+    return declare
+
+
+def former_members_of(enum: type[Enum]) -> Mapping[str, str]:
+    """Return the current name of each former member of an enumeration."""
+    names: Mapping[str, str] = getattr(enum, "__former_members__", {})
+    return names
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,16 @@ class Registry:
             if component.kind == kind and component.name == name
         )
 
+    def find_former(self, kind: str, name: str, owner: str | None = None) -> tuple[Component, ...]:
+        """Return the components of this kind that were formerly called `name`."""
+        return tuple(
+            component
+            for provider in self.providers
+            if owner is None or owner in (provider.name, provider.owner)
+            for component in provider.components
+            if component.kind == kind and name in component.former_names
+        )
+
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of a kind, sorted."""
         return tuple(sorted({component.name for component in self.components if component.kind == kind}))

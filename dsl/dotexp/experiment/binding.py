@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from dotexp.components.component import Component, Use
-from dotexp.components.params import Params, Positional
+from dotexp.components.params import FormerName, Params, Positional
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.scope import Scope
 from dotexp.experiment.values import BAD, Converter
@@ -80,8 +80,9 @@ class Binder:
     ) -> str | None:
         if argument.name is not None:
             name = argument.name.text
-            if name in component.params.model_fields:
-                return name
+            known = self.parameter(component, name, argument.name.span)
+            if known is not None:
+                return known
             self.unknown_parameter(component, name, argument.name.span)
             return None
         if named:
@@ -94,6 +95,16 @@ class Binder:
             help = f"parameters of {component.name}: {', '.join(component.params.model_fields) or 'none'}"
         self.scope.collector.report("E204", message, argument.span, help=help)
         return None
+
+    def parameter(self, component: Component, name: str, span: Span) -> str | None:
+        """Return a parameter's current name, warning where `name` is a former one; None for an unknown name."""
+        fields = component.params.model_fields
+        if name in fields:
+            return name
+        current = next((each for each, field in fields.items() if name in former_names(field)), None)
+        if current is not None:
+            self.scope.warn_former(name, current, span)
+        return current
 
     def unknown_parameter(self, component: Component, name: str, span: Span) -> None:
         """Report a name that is none of a component's parameters."""
@@ -148,6 +159,11 @@ class Binder:
                 subject = f"`{name}` of {draft.component.name}" if name else f"`{draft.component.name}`"
                 self.scope.collector.report("E207", f"{subject} {message}", value.span if value else draft.span)
             return None
+
+
+def former_names(field: FieldInfo) -> tuple[str, ...]:
+    """Return the former names of a parameter."""
+    return tuple(mark.name for mark in field.metadata if isinstance(mark, FormerName))
 
 
 def is_positional(field: FieldInfo) -> bool:

@@ -214,13 +214,14 @@ def _change(draft: Draft, override: Override, rest: tuple[str, ...], binder: Bin
     if isinstance(override.value, Freeze) or not rest:
         _no_such_path(override, [f"{override.said}.{name}" for name in draft.component.params.model_fields], binder)
         return draft
-    name, deeper = rest[0], rest[1:]
-    if name not in draft.component.params.model_fields:
+    written, deeper = rest[0], rest[1:]
+    name = binder.parameter(draft.component, written, override.span)
+    if name is None:
         fields = draft.component.params.model_fields
         known = ", ".join(fields)
-        message = f"there is nothing at `{override.said}`: `{draft.component.name}` has no parameter `{name}`"
+        message = f"there is nothing at `{override.said}`: `{draft.component.name}` has no parameter `{written}`"
         help = f"parameters of {draft.component.name}: {known}"
-        near = closest(name, fields)
+        near = closest(written, fields)
         binder.scope.collector.report(
             "E212", message, override.span, help=help + (f"; did you mean `{near}`?" if near else "")
         )

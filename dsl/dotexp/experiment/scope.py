@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dotexp.components.component import Component
 from dotexp.components.registry import Registry
 from dotexp.language.diagnostics import Collector, closest
+from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, ListValue, MapValue, Param, Value
 
 
@@ -37,7 +38,11 @@ class Scope:
         """Component that a call names, of one of these kinds; None, with a fault, where there is none or several."""
         owner = call.owner.text if call.owner else None
         found = [c for kind in kinds for c in self.registry.find(kind, call.name.text, owner)]
+        if not found:
+            found = [c for kind in kinds for c in self.registry.find_former(kind, call.name.text, owner)]
         if len(found) == 1:
+            if found[0].name != call.name.text:
+                self.warn_former(call.name.text, found[0].name, call.name.span)
             return found[0]
         if found:
             self._ambiguous(call, found)
@@ -46,6 +51,11 @@ class Scope:
         else:
             self._unknown_owner(call, owner)
         return None
+
+    def warn_former(self, former: str, current: str, span: Span) -> None:
+        """Warn that a name is a former spelling of another."""
+        message = f"`{former}` is now called `{current}`"
+        self.collector.report("W507", message, span, suggestion=current, help="the former name still works")
 
     def _owners(self, working: bool) -> list[str]:
         found = [p for p in self.registry.providers if (p.error is None) == working]

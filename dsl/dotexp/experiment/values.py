@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dotexp.components.component import Use
-from dotexp.components.params import Range
+from dotexp.components.params import Range, former_members_of
 from dotexp.experiment.accepted import Expected
 from dotexp.experiment.overrides import from_command_line
 from dotexp.experiment.scope import Scope
@@ -136,6 +136,11 @@ class Converter:
             for enum in expected.enums:
                 if name in [member.value for member in enum]:
                     return enum(name)
+            for enum in expected.enums:
+                current = former_members_of(enum).get(name)
+                if current is not None:
+                    self.scope.warn_former(name, current, value.span)
+                    return enum(current)
         known = {n for kind in expected.kinds for n in self.scope.registry.names(kind)}
         texts = expected.text or expected.path
         if expected.kinds and (name in known or value.arguments is not None or not (texts or expected.members)):

@@ -80,6 +80,7 @@ CODES: Mapping[str, str] = {
     "W504": "fewer than three steps",
     "W505": "something about the data to know",
     "W506": "a plugin that does not load",
+    "W507": "a former name of something, which still works",
 }
 """Every diagnostic's code and what it is about; dsl/README.md explains each."""
 
