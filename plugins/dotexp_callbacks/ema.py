@@ -1,4 +1,4 @@
-"""Averages of the weights over the steps."""
+"""Exponential moving averages of the weights."""
 
 from __future__ import annotations
 
@@ -7,55 +7,64 @@ from typing import Any
 
 import torch
 from dotexp.sdk.callback import Callback, Training
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dotexp_callbacks.params import EmaParams
 
+_STATISTICS = ("running_mean", "running_var")
+
 
 class AveragedWeights(Callback):
-    """Moves averages of the trained weights after each step: average = decay * average + (1 - decay) * weights.
+    """Moves averages after each step: average = decay * average + (1 - decay) * weights.
 
-    They begin as the weights the stage starts with. Buffers are not averaged: batch norm's statistics are averages
-    already. Validation sees the averages, and the stage ends with them.
+    Averaged are the weights that train and the running statistics of the norm layers, as in timm's ModelEma: batch
+    norm's statistics belong to the weights that they were measured with. The averages start as the stage's starting
+    weights. They are what is validated, and what the stage ends with.
     """
 
     def __init__(self, params: EmaParams) -> None:
         self._decay = params.decay
         self._warmup = params.warmup
-        self._weights: list[Tensor] = []
+        self._tensors: list[Tensor] = []
         self._averages: list[Tensor] = []
         self._trained: list[Tensor] | None = None
 
     def stage_started(self, training: Training) -> None:
-        """Begin with the weights as they are."""
-        self._weights = [parameter.detach() for parameter in training.parameters]
-        self._averages = [weights.clone() for weights in self._weights]
+        """Start the averages from the current weights and statistics."""
+        weights = [parameter.detach() for parameter in training.parameters]
+        self._tensors = [*weights, *_running_statistics(training.network)]
+        self._averages = [tensor.clone() for tensor in self._tensors]
 
     def after_step(self, step: int) -> None:
         """Move the averages."""
         decay = min(self._decay, (1 + step) / (10 + step)) if self._warmup else self._decay
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        average(self._averages, self._weights, None)
+        average(self._averages, self._tensors, None)
 
     def before_validation(self) -> None:
-        """Put the averages in, and the weights aside."""
-        self._trained = [weights.clone() for weights in self._weights]
-        _copy(self._averages, self._weights)
+        """Swap the averages in and set the trained tensors aside."""
+        self._trained = [tensor.clone() for tensor in self._tensors]
+        _copy(self._averages, self._tensors)
 
     def after_validation(self) -> None:
-        """Put the weights back."""
+        """Put the trained tensors back."""
         if self._trained is not None:
-            _copy(self._trained, self._weights)
+            _copy(self._trained, self._tensors)
             self._trained = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages."""
+        """Return the averages."""
         return {"averages": self._averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the averages."""
         _copy(state["averages"], self._averages)
+
+
+def _running_statistics(network: nn.Module) -> list[Tensor]:
+    """Return the running mean and variance of every norm layer that keeps them (batch and instance norm)."""
+    return [buffer for name, buffer in network.named_buffers() if name.rpartition(".")[2] in _STATISTICS]
 
 
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:

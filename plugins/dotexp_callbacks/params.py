@@ -95,7 +95,7 @@ class AccumulateParams(Params):
 
 
 class EmaParams(Params):
-    """Averages the weights over the steps; the averages are what is validated, and what the stage ends with."""
+    """Averages weights and batch norm's statistics over the steps; the averages are validated and end the stage."""
 
     decay: Annotated[float, Positional()] = Field(
         0.999, gt=0, lt=1, description="share of the average that stays at each step"

@@ -82,6 +82,20 @@ def test_smoothing_spreads_the_weighted_share() -> None:
     torch.testing.assert_close(loss(output, label), (target * minus_log * weights).sum(1).mean())
 
 
+def test_with_smoothing_the_other_classes_weights_count_too() -> None:
+    """By hand, of three classes at ln 1/2, ln 1/4, ln 1/4: a weight on a class that no example has changes the loss."""
+    output = torch.tensor([[2.0, 1.0, 1.0]]).log()
+    label = torch.tensor([0])
+    minus_log = [math.log(2), math.log(4), math.log(4)]
+    for weight in (1.0, 10.0):
+        weights = {"ants": 2.0, "bees": weight, "wasps": 1.0}
+        smoothed = 0.8 * 2 * minus_log[0] + 0.1 * weight * minus_log[1] + 0.1 * minus_log[2]
+        assert make("cross_entropy", weights=weights, label_smoothing=0.3)(output, label).item() == pytest.approx(
+            smoothed, rel=1e-6
+        )
+        assert make("cross_entropy", weights=weights)(output, label).item() == pytest.approx(2 * minus_log[0], rel=1e-6)
+
+
 def test_weights_of_one_change_nothing() -> None:
     ones = {"ants": 1.0, "bees": 1.0, "wasps": 1.0}
     output = outputs(16)
@@ -129,7 +143,10 @@ def test_names_are_the_data_s_classes_and_all_of_them() -> None:
             "E208", "weights", "`weights` names `spiders`, which is none of the data's classes",
             "the classes are `ants`, `bees`, `wasps`",
         ),
-        ("E205", "weights", "`weights` leaves out `ants`, `wasps`", "every class has a weight: 1.0 leaves it as it is"),
+        (
+            "E205", "weights", "`weights` leaves out `ants`, `wasps`",
+            "every class needs a weight; 1.0 leaves its loss as it is",
+        ),
     ]  # fmt: skip
     assert problems("binary_cross_entropy", FACTS, pos_weights={"ants": 1.0})[0][:2] == ("E205", "pos_weights")
     assert problems("cross_entropy", FACTS, weights={"ants": 1.0, "bees": 1.0, "wasps": 1.0}) == []
@@ -139,8 +156,8 @@ def test_a_balance_needs_examples_of_every_class() -> None:
     empty = replace(FACTS, counts=(5, 0, 9))
     ((code, field, message, help),) = problems("cross_entropy", empty, weights=balanced())
     assert (code, field) == ("E402", "weights")
-    assert message == "no training example is of `bees`, which leaves it without a weight"
-    assert help == "give them by class: weights = {bees = 1.0, ...}"
+    assert message == "no training example is of `bees`, so no balanced weight can be computed for it"
+    assert help == 'give the weights by class: weights = {"ants" = 1.0, ...}'
     unknown = replace(FACTS, counts=None)
     assert "does not tell how many" in problems("cross_entropy", unknown, weights=balanced())[0][2]
     none = replace(FACTS, classes=None, counts=None)
@@ -150,6 +167,44 @@ def test_a_balance_needs_examples_of_every_class() -> None:
     for facts in (empty, unknown):
         with pytest.raises(ComponentError, match="training examples of every class"):
             make("cross_entropy", facts, weights=balanced())
+
+
+def test_a_balance_of_positives_needs_examples_with_and_without_every_class() -> None:
+    """A class that every example has would get weight 0: nothing would train it, and the run would call it fine."""
+    everywhere = replace(FACTS, task=Task.multilabel, counts=(5, 16, 16))
+    ((code, field, message, help),) = problems("binary_cross_entropy", everywhere, pos_weights=balanced())
+    assert (code, field) == ("E402", "pos_weights")
+    assert message == "every training example has `bees`, `wasps`, so the balanced weight is 0 and nothing trains it"
+    assert help == 'give the weights by class: pos_weights = {"ants" = 1.0, ...}'
+    with pytest.raises(ComponentError, match="with and without"):
+        make("binary_cross_entropy", everywhere, pos_weights=balanced())
+    nowhere = replace(everywhere, counts=(0, 16, 9))
+    found = problems("binary_cross_entropy", nowhere, pos_weights=balanced())
+    assert [message.split(",")[0] for _, _, message, _ in found] == [
+        "no training example has `ants`", "every training example has `bees`"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", [Task.classification, Task.multilabel])
+def test_one_class_alone_has_no_balance_of_positives(task: Task) -> None:
+    alone = DataFacts(task, train=16, valid=4, classes=("ants",), counts=(16,), outputs=1)
+    assert [code for code, *_ in problems("binary_cross_entropy", alone, pos_weights=balanced())] == ["E402"]
+
+
+@pytest.mark.parametrize("task", [Task.classification, Task.multilabel])
+@pytest.mark.parametrize("counts", [(15, 1, 8), (1, 1, 1), (15, 15, 15)])
+def test_balanced_positive_weights_are_above_zero_and_finite(task: Task, counts: tuple[int, ...]) -> None:
+    facts = replace(FACTS, task=task, counts=counts)
+    assert problems("binary_cross_entropy", facts, pos_weights=balanced()) == []
+    weights = make("binary_cross_entropy", facts, pos_weights=balanced()).weights
+    assert weights.min() > 0 and torch.isfinite(weights).all()
+
+
+def test_weights_need_no_counts_where_they_are_given() -> None:
+    facts = replace(FACTS, counts=(5, 0, 16))
+    given = {"ants": 1.0, "bees": 2.0, "wasps": 0.5}
+    assert problems("binary_cross_entropy", facts, pos_weights=given) == []
+    assert make("binary_cross_entropy", facts, pos_weights=given).weights.tolist() == [1.0, 2.0, 0.5]
 
 
 def test_weights_are_numbers_above_zero() -> None:

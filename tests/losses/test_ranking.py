@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,24 +79,70 @@ def recall(ranked: list[int], relevant: set[int], k: int) -> float:
 
 
 def ndcg(ranked: list[int], relevant: set[int], k: int) -> float:
-    """scikit-learn's, over all items: what was seen in training comes last and is no gain, though it may be wanted."""
-    truth = np.array([[float(i in relevant) for i in range(1, ITEMS + 1)]])
-    place = {item: -rank for rank, item in enumerate(ranked)}
-    score = np.array([[float(place.get(i, -100 - i)) for i in range(1, ITEMS + 1)]])
-    return float(ndcg_score(truth, score, k=k))
+    """By loops: an item rated in training is never ranked, and stays part of the best possible gain."""
+    gain = sum(1 / math.log2(rank + 2) for rank, item in enumerate(ranked[:k]) if item in relevant)
+    return gain / sum(1 / math.log2(rank + 2) for rank in range(min(k, len(relevant))))
 
 
 Judge = Callable[[list[int], set[int], int], float]
 
 
 @pytest.mark.parametrize(("name", "judge"), [("precision_at", precision), ("recall_at", recall), ("ndcg_at", ndcg)])
-@pytest.mark.parametrize("k", [1, 3, 7])
+@pytest.mark.parametrize("k", [1, 3, 7, ITEMS - 1])
 @pytest.mark.parametrize("threshold", [None, 2.0])
 def test_metrics_are_what_loops_say(name: str, judge: Judge, k: int, threshold: float | None) -> None:
     found = make(name, k=k, threshold=threshold).over(predict, part(TRAIN), part(VALID))
     users = rankings(4.0 if threshold is None else threshold)
     assert len(users) > 3
     assert found == pytest.approx(np.mean([judge(ranked, relevant, k) for ranked, relevant in users]), abs=1e-6)
+
+
+def test_ndcg_is_scikit_learns_where_nothing_was_seen() -> None:
+    users = [user for user in range(1, USERS + 1) if any(u == user and r >= 4 and i for u, i, r in VALID)]
+    truth = np.zeros((USERS + 1, ITEMS + 1))
+    for user, item, rating in VALID:
+        truth[user, item] = max(truth[user, item], rating >= 4)
+    unseen = part([(USERS + 1, 1, 3.0)])
+    for k in (1, 3, 7):
+        found = make("ndcg_at", k=k).over(predict, unseen, part(VALID))
+        assert found == pytest.approx(ndcg_score(truth[users, 1:], SCORES[users, 1:], k=k), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("precision_at", 1 / 5), ("recall_at", 1 / 2), ("ndcg_at", None)])
+def test_what_was_rated_in_training_is_no_hit_where_there_are_fewer_candidates_than_k(
+    name: str, expected: float | None
+) -> None:
+    """Of 15 items user 1 has rated 1 to 13 in training, and item 2 once more: 14 and 15 alone are ranked."""
+    train = part([(1, item, 3.0) for item in range(1, 14)])
+    valid = part([(1, 2, 5.0), (1, 15, 5.0)])
+
+    def by_code(inputs: tuple[Tensor, ...]) -> Tensor:
+        return -inputs[1].float()  # 14 before 15
+
+    best = 1 + 1 / math.log2(3)
+    wanted = (1 / math.log2(3)) / best if expected is None else expected
+    assert make(name, k=5).over(by_code, train, valid) == pytest.approx(wanted)
+
+
+def test_a_user_without_candidates_has_no_hit() -> None:
+    everything = part([(1, item, 3.0) for item in range(1, ITEMS + 1)])
+    for name in COMPONENTS:
+        assert make(name, k=ITEMS - 1).over(predict, everything, part([(1, 2, 5.0), (1, 9, 5.0)])) == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
+def test_a_pair_rated_several_times_counts_once(name: str) -> None:
+    train, valid = [(1, 1, 3.0), (1, 4, 2.0)], [(1, 2, 5.0), (1, 7, 5.0), (2, 3, 5.0)]
+    for k in (2, ITEMS - 1):
+        once = make(name, k=k).over(predict, part(train), part(valid))
+        assert make(name, k=k).over(predict, part(train * 3), part([*valid, *valid, (1, 2, 1.0)])) == once
+
+
+def test_predictions_that_are_no_numbers_give_no_number() -> None:
+    def broken(inputs: tuple[Tensor, ...]) -> Tensor:
+        return torch.where(inputs[1] == 3, torch.nan, inputs[1].float())
+
+    assert np.isnan(make("recall_at", k=3).over(broken, part(TRAIN), part(VALID)))
 
 
 def test_a_perfect_ranking_is_worth_one() -> None:

@@ -1,4 +1,4 @@
-"""Weights by class: those of the data's balance, or those of the spec, held against the classes that there are."""
+"""Class weights: balanced by the training counts or given in the spec, and checked against the data's classes."""
 
 from __future__ import annotations
 
@@ -9,51 +9,66 @@ from dotexp import ComponentError, DataFacts, Problem
 
 from dotexp_losses.losses.params import BinaryCrossEntropyParams, CrossEntropyParams
 
+_SHOWN = 5
+
 
 def balanced_weights(facts: DataFacts) -> tuple[float, ...]:
-    """n / (classes * count of each): scikit-learn's `balanced`; their mean over the training examples is 1."""
-    counts = _counts(facts)
-    return tuple(facts.train / (len(counts) * count) for count in counts)
+    """Return n / (classes * count) for each class, scikit-learn's `balanced`: the mean over the examples is 1."""
+    if not facts.counts or 0 in facts.counts:
+        raise ComponentError("balanced weights need training examples of every class", code="E402")
+    return tuple(facts.train / (len(facts.counts) * count) for count in facts.counts)
 
 
 def positive_weights(facts: DataFacts) -> tuple[float, ...]:
-    """Training examples without each class to one with it."""
-    return tuple((facts.train - count) / count for count in _counts(facts))
+    """Return, for each class, the number of training examples without it divided by the number with it."""
+    if not facts.counts or not all(0 < count < facts.train for count in facts.counts):
+        raise ComponentError("balanced weights need training examples with and without every class", code="E402")
+    return tuple((facts.train - count) / count for count in facts.counts)
 
 
 def given_weights(weights: Mapping[str, float], facts: DataFacts) -> tuple[float, ...]:
-    """The spec's weights in the order of the classes."""
+    """Return the spec's weights in the order of the data's classes."""
     return tuple(weights[name] for name in facts.classes or ())
 
 
 def check_weights(params: CrossEntropyParams, facts: DataFacts) -> Iterator[Problem]:
-    """Hold `weights` against the data."""
-    if params.weights is not None:
-        yield from _check("weights", params.weights, facts)
+    """Check `weights` against the data's classes and their counts."""
+    field, weights = "weights", params.weights
+    if weights is None:
+        return
+    yield from _check_classes(field, weights, facts)
+    if not isinstance(weights, Mapping):
+        for names in _counted(facts, 0):
+            said = f"no training example is of {_listed(names)}, so no balanced weight can be computed for it"
+            yield Problem(said, field, _by_class(field, facts))
 
 
 def check_pos_weights(params: BinaryCrossEntropyParams, facts: DataFacts) -> Iterator[Problem]:
-    """Hold `pos_weights` against the data."""
-    if params.pos_weights is not None:
-        yield from _check("pos_weights", params.pos_weights, facts)
+    """Check `pos_weights` against the data's classes and their counts."""
+    field, weights = "pos_weights", params.pos_weights
+    if weights is None:
+        return
+    yield from _check_classes(field, weights, facts)
+    if not isinstance(weights, Mapping):
+        for names in _counted(facts, 0):
+            said = f"no training example has {_listed(names)}, so no balanced weight can be computed for it"
+            yield Problem(said, field, _by_class(field, facts))
+        for names in _counted(facts, facts.train):
+            said = f"every training example has {_listed(names)}, so the balanced weight is 0 and nothing trains it"
+            yield Problem(said, field, _by_class(field, facts))
 
 
-def _check(field: str, weights: str | Mapping[str, float], facts: DataFacts) -> Iterator[Problem]:
+def _check_classes(field: str, weights: str | Mapping[str, float], facts: DataFacts) -> Iterator[Problem]:
     if facts.classes is None:
-        yield Problem(f"`{field}` go by class, and the data has no classes", field, code="E304")
+        yield Problem(f"`{field}` are given by class, and the data has no classes", field, code="E304")
     elif isinstance(weights, Mapping):
-        yield from _names(field, weights, facts.classes)
+        yield from _check_names(field, weights, facts.classes)
     elif facts.counts is None:
-        help = f"give them by class: {field} = {{{facts.classes[0]} = 1.0, ...}}"
-        yield Problem("the data does not tell how many training examples each class has", field, help)
-    else:
-        empty = [name for name, count in zip(facts.classes, facts.counts, strict=True) if count == 0]
-        if empty:
-            help = f"give them by class: {field} = {{{empty[0]} = 1.0, ...}}"
-            yield Problem(f"no training example is of {_listed(empty)}, which leaves it without a weight", field, help)
+        said = "the data does not tell how many training examples each class has"
+        yield Problem(said, field, _by_class(field, facts))
 
 
-def _names(field: str, weights: Mapping[str, float], classes: tuple[str, ...]) -> Iterator[Problem]:
+def _check_names(field: str, weights: Mapping[str, float], classes: tuple[str, ...]) -> Iterator[Problem]:
     for name in weights:
         if name not in classes:
             near = get_close_matches(name, classes, n=1)
@@ -61,19 +76,23 @@ def _names(field: str, weights: Mapping[str, float], classes: tuple[str, ...]) -
             yield Problem(f"`{field}` names `{name}`, which is none of the data's classes", field, help, "E208")
     missing = [name for name in classes if name not in weights]
     if missing:
-        help = "every class has a weight: 1.0 leaves it as it is"
+        help = "every class needs a weight; 1.0 leaves its loss as it is"
         yield Problem(f"`{field}` leaves out {_listed(missing)}", field, help, "E205")
 
 
-def _counts(facts: DataFacts) -> tuple[int, ...]:
-    if not facts.counts or 0 in facts.counts:
-        raise ComponentError("weights by class need training examples of every class", code="E402")
-    return facts.counts
+def _counted(facts: DataFacts, count: int) -> Iterator[list[str]]:
+    """Yield the names of the classes with this many training examples, if there are any."""
+    if facts.classes is not None and facts.counts is not None:
+        found = [name for name, each in zip(facts.classes, facts.counts, strict=True) if each == count]
+        if found:
+            yield found
+
+
+def _by_class(field: str, facts: DataFacts) -> str:
+    assert facts.classes
+    return f'give the weights by class: {field} = {{"{facts.classes[0]}" = 1.0, ...}}'
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(f"`{name}`" for name in names[:_SHOWN]) + more
-
-
-_SHOWN = 5

@@ -28,9 +28,10 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", _tensor(params.weights, balanced_weights, facts), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean over the examples of minus the log probability of the label, times the label's weight.
+        """Mean over the examples of -sum(target * weight * log probability) over the classes.
 
-        It is divided by their number and not by their weights, so that it is the same however they are batched.
+        The target is one-hot or shares, smoothed. The sum is divided by the number of examples, not by their weights,
+        so that the mean over a set is the same however it is batched.
         """
         if self.weights is None:
             return functional.cross_entropy(output, target, label_smoothing=self._smoothing)

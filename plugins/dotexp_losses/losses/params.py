@@ -26,8 +26,9 @@ class CrossEntropyParams(Params):
     )
     weights: Balance | dict[str, Weight] | None = Field(
         None,
-        description="what an example's loss is multiplied by, by its class; balanced: n / (classes * the class's"
-        " count) of the training examples",
+        description="weight of each class's term of the loss: an example's loss is multiplied by its class's weight;"
+        " with label_smoothing, the share of every other class by that class's; balanced: n / (classes * count), by the"
+        " training examples",
     )
 
 
@@ -40,8 +41,8 @@ class BinaryCrossEntropyParams(Params):
 
     pos_weights: Balance | dict[str, Weight] | None = Field(
         None,
-        description="what the loss of a class that is there is multiplied by, by class; balanced: the training examples"
-        " without the class, to one with it",
+        description="multiplies the loss of each class where an example has it; balanced: the number of training"
+        " examples without the class divided by the number with it",
     )
 
 

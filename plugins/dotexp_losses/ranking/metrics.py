@@ -47,12 +47,15 @@ class Ranking:
         seen = self._seen(train, judged)
         scores = []
         for some in torch.split(judged, max(1, _PAIRS // self._items)):
-            ranked = self._ranked(predict, some, _of(some, seen))
-            mine = _of(some, relevant)
+            mine, known = _of(some, relevant), _of(some, seen)
+            predicted = self._predicted(predict, some)
+            if predicted.isnan().any():
+                return float("nan")
             hits = torch.zeros(len(some), self._items + 1, dtype=torch.bool)
             hits[mine[0], mine[1]] = True
+            hits[known[0], known[1]] = False  # they fill the last ranks where there are fewer candidates than k
             numbers = torch.bincount(mine[0], minlength=len(some))
-            scores.append(self._judge(hits.gather(1, ranked), numbers, self._k))
+            scores.append(self._judge(hits.gather(1, self._ranked(predicted, known)), numbers, self._k))
         return torch.cat(scores).mean().item()
 
     def _chosen(self, users: Tensor) -> Tensor:
@@ -68,13 +71,17 @@ class Ranking:
             found.append(torch.stack((users[mine], items[mine])))
         return torch.cat(found, 1)
 
-    def _ranked(self, predict: Predict, users: Tensor, seen: Tensor) -> Tensor:
-        """Codes (U, k) of the items that come first; equal ratings in the items' order, the seen ones last."""
+    def _predicted(self, predict: Predict, users: Tensor) -> Tensor:
+        """Predicted ratings (U, items + 1) of every item, by its code; the unknown item has minus infinity."""
         codes = torch.arange(1, self._items + 1)
         inputs = (users.repeat_interleave(self._items), codes.repeat(len(users)))
         scores = torch.full((len(users), self._items + 1), -torch.inf)
         scores[:, 1:] = predict(inputs).float().cpu().reshape(len(users), self._items)
-        scores[seen[0], seen[1]] = -torch.inf
+        return scores
+
+    def _ranked(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Codes (U, k) of the items that come first; equal ratings in the items' order, the seen ones last."""
+        scores = scores.index_put((seen[0], seen[1]), torch.tensor(-torch.inf))
         return torch.sort(scores, dim=1, descending=True, stable=True).indices[:, : self._k]
 
 

@@ -13,8 +13,8 @@ class RankingParams(Params):
     """How a ranking is judged.
 
     For each user, every item that training knows and the user has not rated in training is ranked by its predicted
-    rating; what the user has rated in the part at `threshold` or more is relevant. The metric is the mean over the
-    users who have something relevant.
+    rating; what the user has rated in the part at `threshold` or more is relevant. An item that is rated in both is
+    never ranked, and counts as missed. The metric is the mean over the users who have something relevant.
     """
 
     k: Annotated[int, Positional()] = Field(10, ge=1, le=100_000, description="how many items of a ranking count")
