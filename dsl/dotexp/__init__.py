@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from dotexp.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from dotexp.commands.functions import evaluate, find_lr, plan, predict, report, resume, run, verify
     from dotexp.commands.interpreting import interpret
-    from dotexp.commands.lr_find import find_lr
+    from dotexp.commands.predicting import Prediction
     from dotexp.commands.recommending import recommend, similar_items
-    from dotexp.commands.workspace import Prediction, evaluate, plan, predict, report, resume, run, verify
+    from dotexp.commands.workspace import Workspace
     from dotexp.components.component import (
         Body,
         Component,
@@ -60,6 +61,7 @@ __all__ = [
     "Task",
     "UsageError",
     "Use",
+    "Workspace",
     "check",
     "evaluate",
     "find_lr",
@@ -78,10 +80,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "dotexp.commands.functions": {"evaluate", "find_lr", "plan", "predict", "report", "resume", "run", "verify"},
     "dotexp.commands.interpreting": {"interpret"},
-    "dotexp.commands.lr_find": {"find_lr"},
+    "dotexp.commands.predicting": {"Prediction"},
     "dotexp.commands.recommending": {"recommend", "similar_items"},
-    "dotexp.commands.workspace": {"Prediction", "evaluate", "plan", "predict", "report", "resume", "run", "verify"},
+    "dotexp.commands.workspace": {"Workspace"},
     "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
     "dotexp.components.hookspecs": {"hookimpl"},
     "dotexp.components.params": {
@@ -98,3 +101,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = next((module for module, names in _HOMES.items() if name in names), "dotexp.components.component")
     return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
+import dotexp as api
 import torch
 import torchvision
-from dotexp.commands import workspace as api
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import build_network

@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import dotexp as api
 import torch
 from dotexp import Use
-from dotexp.commands import workspace as api
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import build_network

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dotexp as api
 import pytest
 import torch
 from dotexp import RunError
-from dotexp.commands import workspace as api
 from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import build_network
 from dotexp.engine.build.weights import load_weights

@@ -9,12 +9,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import dotexp as api
 import pytest
 import torch
 from dotexp import Component, DataFacts, Params, Task, Use
 from dotexp.cli.display import Display
 from dotexp.cli.run import close
-from dotexp.commands import workspace as api
 from dotexp.engine.build.weights import load_weights
 from dotexp.engine.evaluation import evaluate_run
 from dotexp.engine.executor import execute

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dotexp as api
 import pytest
 from dotexp.cli.plan_view import show_plan
-from dotexp.commands import workspace as api
 from dotexp.engine.estimate import Estimate
 
 from specs import RATINGS, resolved

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dotexp
 import pytest
+from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import Status
@@ -62,3 +63,96 @@ def test_a_finished_run_is_verified_and_not_resumed(run: RunFolder) -> None:
     before = run.model.read_bytes()
     assert dotexp.resume(run).path == run.path
     assert run.model.read_bytes() == before
+
+
+# Workspace
+
+
+def test_every_command_is_a_method(spec: Path, run: RunFolder) -> None:
+    workspace = dotexp.Workspace(runs=str(spec.parent / "runs"), device="cpu")
+    assert workspace.runs() == (run,) and workspace.open("films") == run
+    assert workspace.load(str(spec), "seed=7").experiment.seed == 7
+    assert workspace.check(spec, "optimizer=adm")[0] is None
+    assert workspace.plan(spec).as_json() == dotexp.plan(spec).as_json()
+    assert workspace.resume("films") == run
+    assert workspace.evaluate("films-1") == dotexp.evaluate(run)
+    assert workspace.verify(run.path).differences == ()
+    assert workspace.report(run).path == run.report
+    assert workspace.lr_find(spec, steps=30).stage == "train"
+    again = workspace.run(workspace.load(spec))
+    assert again.name == "films-2" and again.model.read_bytes() == run.model.read_bytes()
+
+
+def test_a_resolved_spec_takes_no_overrides_anywhere(spec: Path) -> None:
+    loaded, workspace = dotexp.load(spec), dotexp.Workspace(spec.parent / "none")
+    calls = (dotexp.plan, dotexp.run, dotexp.find_lr, workspace.plan, workspace.run, workspace.lr_find)
+    for call in calls:
+        with pytest.raises(dotexp.UsageError, match=r"`films` is resolved already: give it to load\(spec, set\)"):
+            call(loaded, set=["seed=1"])  # type: ignore[operator]
+    assert not workspace.root.exists()
+
+
+def test_one_override_or_several_as_text_or_in_any_sequence(spec: Path) -> None:
+    for set in ("seed=7", ["seed=7"], ("seed=7",), iter(["seed=7"])):
+        assert dotexp.load(spec, set=set).experiment.seed == 7  # type: ignore[arg-type]
+    assert dotexp.check(spec, "optimizer.wd=0.5")[0] is not None
+    assert dotexp.plan(spec, set="seed=9").experiment.seed == 9
+    with pytest.raises(dotexp.SpecError) as refused:
+        dotexp.load(spec, set="sead=1")
+    assert len(refused.value.diagnostics) == 1
+
+
+def test_a_single_input_needs_no_list(run: RunFolder, tmp_path: Path) -> None:
+    runs = str(run.path.parent)
+    one = dotexp.predict("films", "1:2", runs=runs)
+    assert [each.input for each in one] == [{"user": "1", "item": "2"}]
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("1,2\n3,4\n")
+    assert dotexp.predict(run, pairs) == dotexp.predict(run.path, [pairs]) == dotexp.predict(str(run.path), str(pairs))
+    assert len(dotexp.predict(run, ("1:2", pairs))) == 3
+
+
+def test_a_folder_of_runs_is_text_or_a_path(spec: Path, run: RunFolder) -> None:
+    runs = str(run.path.parent)
+    assert dotexp.evaluate("films-1", runs=runs) == dotexp.evaluate("films-1", runs=run.path.parent)
+    assert dotexp.resume("films-1", runs=runs).status is Status.finished
+    assert dotexp.recommend("films-1", "1", top=1, runs=runs)[0]["rank"] == 1
+    assert dotexp.interpret("films-1", "item_bias(top = 1)", runs=runs)[0].rows
+    with pytest.raises(dotexp.UsageError, match="there is no run `nothing`"):
+        dotexp.verify("nothing", runs=runs)
+
+
+def test_a_device_is_named_or_left_to_the_spec(spec: Path) -> None:
+    assert dotexp.Workspace().device is dotexp.Workspace(device=None).device is None
+    assert dotexp.Workspace(device="cpu").device == "cpu"
+    with pytest.raises(dotexp.UsageError, match="there is no device `gpu`: devices are auto, cpu, cuda, mps"):
+        dotexp.Workspace(device="gpu")
+    with pytest.raises(dotexp.UsageError, match="there is no device `gpu`"):
+        dotexp.run(spec, device="gpu")
+
+
+def test_warnings_of_every_command_are_diagnostics(tmp_path: Path) -> None:
+    import shutil
+
+    heard: list[Diagnostic] = []
+    spec = tmp_path / "films.exp"
+    spec.write_text(TEXT + "param spare = 1\n")
+    dotexp.plan(spec, notify=heard.extend)
+    dotexp.run(spec, runs=tmp_path, notify=heard.extend, report=False)
+    dotexp.find_lr(spec, runs=tmp_path, steps=10, notify=heard.extend)
+    assert [each.code for each in heard if each.code != "W505"] == ["W501"] * 3
+    run = dotexp.Workspace(tmp_path).open("films")
+    run.result.unlink()
+    shutil.rmtree(run.checkpoints)
+    heard.clear()
+    dotexp.resume(run, notify=heard.extend, report=False)
+    assert [each.code for each in heard] == ["W508"] and "starts from the beginning" in heard[0].message
+
+
+def test_names_are_listed_before_they_are_used() -> None:
+    import subprocess
+    import sys
+
+    script = "import dotexp, sys; print(set(dotexp.__all__) - set(dir(dotexp)), 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set() False\n"

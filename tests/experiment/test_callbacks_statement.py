@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dotexp as api
 import pytest
 from dotexp import Component, Facts, Use
-from dotexp.commands import workspace as api
 from dotexp.experiment.text import as_text
 from dotexp_callbacks.params import EarlyStoppingParams, KeepBestParams, Mode, Watched, check_monitor
 from toys import METRICS, MetricParams, plan

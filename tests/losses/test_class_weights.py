@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dotexp as api
 import numpy as np
 import pytest
 import torch
 from dotexp import Component, ComponentError, DataFacts, Task, Use
-from dotexp.commands import workspace as api
 from dotexp.language.diagnostics import SpecError
 from dotexp_losses import dotexp_components
 from sklearn.utils.class_weight import compute_class_weight

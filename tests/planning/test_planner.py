@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+import dotexp as api
 import pytest
-from dotexp.commands import workspace as api
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.plan import Plan
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import torch
-from dotexp.commands.workspace import load, resume, run
+from dotexp import load, resume, run
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import prepare

@@ -8,9 +8,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+import dotexp as api
 import pytest
 from dotexp import Body, ComponentError, Facts
-from dotexp.commands import workspace as api
 from dotexp.components.registry import Registry, load_registry
 from dotexp_timm.bodies import build
 from dotexp_timm.params import Pretrained, TimmBodyParams, facts_of

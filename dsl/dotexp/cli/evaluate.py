@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import device_option, json_option, print_json, print_table, runs_option, said, set_option
-from dotexp.commands.workspace import evaluate
-from dotexp.experiment.experiment import Device
-from dotexp.runs.folder import open_run
+from dotexp.commands.workspace import Workspace
 
 
 @click.command("evaluate")
@@ -25,8 +23,9 @@ def command(run: str, part: str, overrides: tuple[str, ...], device: str | None,
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). Where the data has moved:
     --set data.path=NEW.
     """
-    folder = open_run(run, root)
-    result = evaluate(folder, part, overrides, root, Device(device) if device else None)
+    workspace = Workspace(root, device)
+    folder = workspace.open(run)
+    result = workspace.evaluate(folder, part, overrides)
     if as_json:
         row = {"run": folder.name, "part": part, "loss": result.loss, "metrics": dict(result.metrics)}
         print_json({"format_version": 1, **row})

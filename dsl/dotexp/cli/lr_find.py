@@ -10,13 +10,11 @@ from typing import Any
 import click
 
 from dotexp.cli.lr_find_view import FORMATS, as_text, write_figure
-from dotexp.cli.output import device_option, json_option, print_diagnostics, print_json, runs_option, set_option
-from dotexp.commands.lr_find import find_lr
+from dotexp.cli.output import device_option, json_option, print_json, print_warnings, runs_option, set_option
 from dotexp.commands.rate_edits import RateText, Written, write_rate
-from dotexp.components.registry import load_registry
+from dotexp.commands.workspace import Workspace
+from dotexp.components.registry import Registry
 from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind, Rule
-from dotexp.experiment.checking import load
-from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import RunError, UsageError
 
@@ -66,19 +64,19 @@ def command(
     _check_out(out)
     from dotexp.cli.display import Display
 
-    resolved = load(spec, overrides)
+    workspace = Workspace(root, device)
+    resolved = workspace.load(spec, overrides)
     with _bar(steps) as progress:
-        found = find_lr(
-            resolved, stage, run=run, runs=root, device=Device(device) if device else None, steps=steps, first=first,
-            last=last, listener=Display(), progress=progress,
-            notify=lambda warnings: print_diagnostics(warnings, err=True),
+        found = workspace.lr_find(
+            resolved, stage, run=run, steps=steps, first=first, last=last, listener=Display(), progress=progress,
+            notify=print_warnings,
         )  # fmt: skip
     chosen = Rule(suggestion)
     if out is not None:
         write_figure(found, out)
     if not as_json:
         click.echo(as_text(found, chosen))
-    written = _write(resolved, found, chosen) if write else None
+    written = _write(resolved, found, chosen, workspace.registry) if write else None
     if as_json:
         print_json(_json(found, chosen, written))
     elif written is not None:
@@ -105,11 +103,11 @@ def _bar(steps: int) -> Iterator[Callable[[int], None]]:
         yield lambda step: bar.update(task, completed=step, visible=True)
 
 
-def _write(resolved: Resolved, found: LrFind, chosen: Rule) -> Written:
+def _write(resolved: Resolved, found: LrFind, chosen: Rule, registry: Registry) -> Written:
     rate, text = found.suggestions[chosen], found.values[chosen]
     if rate is None or text is None:
         raise RunError(f"nothing is written: the curve does not bear out a suggestion by `{chosen}`")
-    return write_rate(resolved, RateText(found.stage, text, rate / found.peak), load_registry())
+    return write_rate(resolved, RateText(found.stage, text, rate / found.peak), registry)
 
 
 def _tell(found: LrFind, chosen: Rule, written: Written) -> None:

@@ -25,7 +25,9 @@ report_option = click.option(
     "--report/--no-report", default=True, show_default=True, help="Write report.html when the run is finished."
 )
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Where to compute, whatever the spec says."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    help="Where to compute, in place of the spec's runtime(device = …); auto leaves it to the spec.",
 )
 
 
@@ -37,6 +39,11 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], err: bool = False) -> N
         styled = click.style(head, fg=colour, bold=True)
         text = (styled if coloured() else head) + (f"\n{rest}" if rest else "")
         click.echo(text + "\n", err=err)
+
+
+def print_warnings(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print diagnostics on standard error, beside a command's answer."""
+    print_diagnostics(diagnostics, err=True)
 
 
 def coloured() -> bool:

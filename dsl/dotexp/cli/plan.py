@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import json_option, print_diagnostics, print_json, runs_option, set_option
-from dotexp.commands.workspace import plan
+from dotexp.cli.output import json_option, print_json, print_warnings, runs_option, set_option
+from dotexp.commands.workspace import Workspace
 
 
 @click.command("plan")
@@ -20,11 +20,11 @@ def command(spec: str, overrides: tuple[str, ...], root: Path, as_json: bool) ->
     from dotexp.engine.build.datasets import DataStore
 
     store = DataStore()  # what the plan has read, the estimates need not read again
-    made = plan(spec, overrides, root, notify=lambda warnings: print_diagnostics(warnings, err=True), store=store)
+    plan = Workspace(root).plan(spec, overrides, notify=print_warnings, store=store)
     if as_json:
-        print_json(made.as_json())
+        print_json(plan.as_json())
         return
     from dotexp.cli.plan_view import show_plan
     from dotexp.engine.estimate import estimate
 
-    show_plan(made, [estimate(made, stage, store) for stage in made.stages])
+    show_plan(plan, [estimate(plan, stage, store) for stage in plan.stages])

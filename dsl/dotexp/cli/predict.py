@@ -17,9 +17,9 @@ from dotexp.cli.output import (
     runs_option,
     set_option,
 )
+from dotexp.commands.predicting import Prediction
 from dotexp.commands.recommending import recommend, similar_items
-from dotexp.commands.workspace import Prediction, iter_predictions, predict
-from dotexp.experiment.experiment import Device
+from dotexp.commands.workspace import Workspace
 
 _SHOWN = 5
 
@@ -65,17 +65,17 @@ def command(
     run's data; where it has moved: --set data.path=NEW.
     """  # fmt: skip
     _require_one_question(inputs, user, item, top, seen, overrides, tta)
-    chosen = Device(device) if device else None
+    workspace = Workspace(root, device)
     if user is not None:
-        rows = recommend(run, user, top or 10, seen, overrides, root, chosen)
+        rows = recommend(run, user, top or 10, seen, overrides, root, device)
         print_rows(rows, "recommendations", {"user": user}, as_json, as_lines)
     elif item is not None:
-        print_rows(similar_items(run, item, top or 10, root, chosen), "similar", {"item": item}, as_json, as_lines)
+        print_rows(similar_items(run, item, top or 10, root, device), "similar", {"item": item}, as_json, as_lines)
     elif as_json and not as_lines:
-        predictions = predict(run, inputs, root, chosen, tta or 0)
+        predictions = workspace.predict(run, inputs, tta=tta or 0)
         print_json({"format_version": 1, "predictions": [each.as_json() for each in predictions]})
     else:
-        for prediction in iter_predictions(run, inputs, root, chosen, tta or 0):
+        for prediction in workspace.iter_predictions(run, inputs, tta=tta or 0):
             if as_lines:
                 print_json_line(prediction.as_json())
             else:

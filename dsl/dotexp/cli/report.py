@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import device_option, json_option, print_json, runs_option, set_option
-from dotexp.commands.workspace import report
-from dotexp.experiment.experiment import Device
+from dotexp.commands.workspace import Workspace
 
 
 @click.command("report")
@@ -24,7 +23,7 @@ def command(run: str, overrides: tuple[str, ...], device: str | None, root: Path
     interrupted has a report, too. --set says where the data is now, or which sections are wanted:
     --set 'report=[confusion_matrix, top_losses(20)]'. What could not be reported is a warning, and said in the page.
     """
-    written = report(run, overrides, root, Device(device) if device else None)
+    written = Workspace(root, device).report(run, overrides)
     for problem in written.problems:
         click.echo(f"warning: {problem}", err=True)
     if as_json:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import device_option, json_option, print_json, report_option, runs_option
+from dotexp.cli.output import device_option, json_option, print_json, print_warnings, report_option, runs_option
 from dotexp.cli.run import close, row
-from dotexp.experiment.experiment import Device
-from dotexp.runs.folder import newest_unfinished, open_run
+from dotexp.commands.references import find_unfinished
 from dotexp.runs.results import Status
 
 
@@ -28,19 +27,15 @@ def command(run: str, allow_changes: bool, report: bool, device: str | None, roo
     device - is told, and needs --allow-changes. A finished run is left as it is.
     """
     from dotexp.cli.display import Display
-    from dotexp.commands.workspace import resume
+    from dotexp.commands.workspace import Workspace
 
-    folder = newest_unfinished(run, root) or open_run(run, root)
+    folder = find_unfinished(run, root)
     if folder.status is Status.finished:
         click.echo(f"{folder.name} is finished: nothing is left to do", err=True)
     else:
-        chosen = Device(device) if device else None
-        resume(folder, root, chosen, allow_changes, Display(), _note, report)
+        workspace = Workspace(root, device)
+        workspace.resume(folder, allow_changes=allow_changes, listener=Display(), notify=print_warnings, report=report)
     if as_json:
         print_json({"format_version": 1, "runs": [row(folder)]})
     else:
         close(folder, root)
-
-
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)

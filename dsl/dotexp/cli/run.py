@@ -10,17 +10,14 @@ import click
 from dotexp.cli.output import (
     device_option,
     json_option,
-    print_diagnostics,
     print_json,
+    print_warnings,
     report_option,
     runs_option,
     said,
     set_option,
 )
-from dotexp.commands.workspace import run
-from dotexp.components.registry import load_registry
-from dotexp.experiment.checking import check
-from dotexp.experiment.experiment import Device
+from dotexp.commands.workspace import Workspace
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import SpecError
 from dotexp.runs.folder import RunFolder, newest_unfinished
@@ -50,20 +47,14 @@ def command(
     Every spec is checked before the first one starts. SPEC is a file, or - for standard input.
     """
     every = (*overrides, f"seed={seed}") if seed is not None else overrides
-    checked = _load_all(specs, every)
+    workspace = Workspace(root, device)
+    checked = _load_all(workspace, specs, every)
     from dotexp.cli.display import Display
 
     folders = []
     for resolved in checked:
         _offer_to_resume(resolved.experiment.name, root)
-        folder = run(
-            resolved,
-            runs=root,
-            device=Device(device) if device else None,
-            listener=Display(),
-            notify=lambda warnings: print_diagnostics(warnings, err=True),
-            report=report,
-        )
+        folder = workspace.run(resolved, listener=Display(), notify=print_warnings, report=report)
         folders.append(folder)
         if not as_json:
             close(folder, root)
@@ -71,9 +62,8 @@ def command(
         print_json({"format_version": 1, "runs": [row(folder) for folder in folders]})
 
 
-def _load_all(specs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Resolved]:
-    registry = load_registry()
-    found = [check(spec, overrides, registry) for spec in specs]
+def _load_all(workspace: Workspace, specs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Resolved]:
+    found = [workspace.check(spec, overrides) for spec in specs]
     if any(resolved is None for resolved, _ in found):
         raise SpecError([diagnostic for _, diagnostics in found for diagnostic in diagnostics])
     return [resolved for resolved, _ in found if resolved is not None]

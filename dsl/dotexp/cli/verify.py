@@ -22,10 +22,9 @@ def command(run: str, device: str | None, root: Path, as_json: bool) -> None:
     the threads and the device that the run had. Exits with 1 where something differs.
     """
     from dotexp.cli.display import Display
-    from dotexp.commands.workspace import verify
-    from dotexp.experiment.experiment import Device
+    from dotexp.commands.workspace import Workspace
 
-    found = verify(run, root, Device(device) if device else None, Display())
+    found = Workspace(root, device).verify(run, listener=Display())
     if as_json:
         same = not found.differences
         answer = {"same": same, "differences": list(found.differences), "changes": list(found.changes)}

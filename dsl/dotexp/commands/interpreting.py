@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dotexp.experiment.checking import load
-from dotexp.experiment.experiment import Device
+from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run
+from dotexp.experiment.checking import Overrides
 from dotexp.experiment.text import value_text
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.planner import make_plan
-from dotexp.runs.folder import DEFAULT_ROOT, RunFolder, open_run
+from dotexp.runs.folder import DEFAULT_ROOT
 from dotexp.sdk.report import Section, Table
 from dotexp.sdk.seeds import derive
 
 
 def interpret(
-    run: str | Path | RunFolder,
+    run: RunReference,
     report: str,
     *,
-    set: Sequence[str] = (),
-    runs: Path = DEFAULT_ROOT,
-    device: Device | None = None,
+    set: Overrides = (),
+    runs: str | Path = DEFAULT_ROOT,
+    device: DeviceName = None,
     **parameters: Any,
 ) -> list[Table]:
     """Ask a report about a finished run and return its tables: `interpret("movielens", "item_bias", top = 10)`.
@@ -39,12 +39,14 @@ def interpret(
     from dotexp.engine.build.probe import Probe
     from dotexp.engine.reporting import make_subject
 
-    folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
-    resolved = load(folder.resolved, [*set, f"report=[{_written(report, parameters)}]"])
+    root = Path(runs)
+    folder = find_run(run, root)
+    overrides = (set,) if isinstance(set, str) else tuple(set)
+    resolved = load_run(folder, [*overrides, f"report=[{_written(report, parameters)}]"])
     store = DataStore()
-    experiment = make_plan(resolved, Probe(runs, store))[0].experiment
+    experiment = make_plan(resolved, Probe(root, store))[0].experiment
     sections: list[Section] = []
-    with machine(experiment.runtime, device) as chosen:
+    with machine(experiment.runtime, as_device(device)) as chosen:
         subject = make_subject(experiment, folder, store, chosen)
         for place, use in enumerate(experiment.reports):
             torch.manual_seed(derive(experiment.seed, "report", place))

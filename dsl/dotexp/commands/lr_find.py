@@ -1,21 +1,22 @@
-"""`lr-find` as a function: plan, get the weights that a stage starts with, sweep, suggest."""
+"""`lr-find`: plan, get the weights that a stage starts with, sweep, suggest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotexp.commands.rate_edits import peaks_of, scaled_rate, stage_of
-from dotexp.components.registry import Registry, load_registry
-from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind, Sweep, suggest, sweep_rates
-from dotexp.experiment.checking import SpecPath, load
+from dotexp.commands.references import load_run
+from dotexp.commands.training import Notify
+from dotexp.components.registry import Registry
+from dotexp.engine.lr_suggestions import LrFind, Sweep, suggest, sweep_rates
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
-from dotexp.language.diagnostics import Diagnostic, UsageError
+from dotexp.language.diagnostics import UsageError
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
-from dotexp.runs.folder import DEFAULT_ROOT, RunFolder, newest_unfinished, open_run
+from dotexp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
@@ -23,50 +24,46 @@ if TYPE_CHECKING:
     from dotexp.engine.lr_find import Start
 
 
-def find_lr(
-    spec: SpecPath | Resolved,
-    stage: str | None = None,
-    set: Sequence[str] = (),
-    run: str | Path | RunFolder | None = None,
-    runs: Path = DEFAULT_ROOT,
-    device: Device | None = None,
-    steps: int = STEPS,
-    first: float = FIRST,
-    last: float = LAST,
-    listener: Listener | None = None,
-    progress: Callable[[int], None] | None = None,
-    notify: Callable[[tuple[Diagnostic, ...]], None] | None = None,
+def rates_of(steps: int, first: float, last: float) -> tuple[float, ...]:
+    """Rates of a sweep. Raises UsageError unless they rise from above 0 in at least one step."""
+    if steps < 1:
+        raise UsageError(f"a sweep has at least one step, not {steps}")
+    if not 0 < first < last:
+        raise UsageError(f"a sweep goes from a rate above 0 to a higher one, not from {first:g} to {last:g}")
+    return sweep_rates(steps, first, last)
+
+
+def sweep_spec(
+    resolved: Resolved,
+    stage: str | None,
+    source: RunFolder | None,
+    rates: tuple[float, ...],
+    registry: Registry,
+    root: Path,
+    device: Device | None,
+    listener: Listener | None,
+    progress: Callable[[int], None] | None,
+    notify: Notify | None,
 ) -> LrFind:
-    """Sweep a stage's learning rate, from the weights that the stage starts with, and read suggestions off the loss.
+    """Sweep a stage of a resolved spec with `rates` for the last group that trains, and read suggestions off the loss.
 
-    `stage` may be left out where there is one. The stages before it are trained first, in a temporary folder, unless
-    `run`, of the same experiment up to there, has a checkpoint of the stage's start. The rate of the last group that
-    trains goes from `first` towards `last` in `steps` steps; the others keep their ratios to it. Nothing is written.
-
-    `listener` hears of the stages trained first, `progress` of the sweep's steps done, `notify` of warnings. Raises
-    SpecError where the spec or its data is wrong, UsageError for a stage or run that does not fit, RunError where
-    training fails.
+    The stage's first weights come from `source`, a run, where that has them, else from training the stages before it.
     """
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.build.devices import choose_device
     from dotexp.engine.build.probe import Probe
     from dotexp.engine.lr_find import sweep_stage
 
-    if not 0 < first < last:
-        raise UsageError(f"a sweep goes from a rate above 0 to a higher one, not from {first:g} to {last:g}")
-    registry = load_registry()
-    resolved = spec if isinstance(spec, Resolved) else load(spec, set, registry)
     name = stage_of(resolved.experiment, stage).name
     choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
-    plan, warnings = make_plan(resolved, Probe(runs, store))
+    plan, warnings = make_plan(resolved, Probe(root, store))
     if notify is not None:
         notify(warnings)
     index = [each.name for each in plan.stages].index(name)
     peaks = peaks_of(resolved.experiment, name)
     group = _reference(plan, index)
-    start = _start(plan, index, run, runs, device, registry.versions(), store, listener)
-    rates = sweep_rates(steps, first, last)
+    start = _start(plan, index, source, device, registry.versions(), store, listener)
     warn = listener.warned if listener is not None else None
     sweep = sweep_stage(plan, index, group, tuple(peaks.values()), rates, start, store, device, progress, warn)
     return _found(resolved, plan, index, plan.stages[index].groups[group].name, sweep, start.said, registry)
@@ -111,8 +108,7 @@ def _reference(plan: Plan, index: int) -> int:
 def _start(
     plan: Plan,
     index: int,
-    run: str | Path | RunFolder | None,
-    runs: Path,
+    source: RunFolder | None,
     device: Device | None,
     plugins: dict[str, str],
     store: DataStore,
@@ -122,13 +118,10 @@ def _start(
 
     if index == 0:
         return first_start()
-    if run is not None:
-        folder = run if isinstance(run, RunFolder) else newest_unfinished(str(run), runs) or open_run(str(run), runs)
-        if not folder.resolved.exists():
-            raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
-        start = start_from_run(plan, index, folder, load(folder.resolved).experiment)
+    if source is not None:
+        start = start_from_run(plan, index, source, load_run(source).experiment)
         if start is not None:
             return start
         if listener is not None:
-            listener.warned(f"{folder.path} keeps no checkpoint of the stage's start: the stages before it are trained")
+            listener.warned(f"{source.path} keeps no checkpoint of the stage's start: the stages before it are trained")
     return start_by_training(plan, index, device, plugins, store, listener)

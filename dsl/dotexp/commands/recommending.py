@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run
 from dotexp.components.component import DataContext, Use, load_attribute
-from dotexp.experiment.checking import load
-from dotexp.experiment.experiment import Device
+from dotexp.experiment.checking import Overrides
 from dotexp.language.diagnostics import ComponentError, UsageError
-from dotexp.runs.folder import DEFAULT_ROOT, RunFolder, open_run
+from dotexp.runs.folder import DEFAULT_ROOT, RunFolder
 
 if TYPE_CHECKING:
     from dotexp.sdk.data import Data, Trained
@@ -20,13 +19,13 @@ Row = dict[str, Any]
 
 
 def recommend(
-    run: str | Path | RunFolder,
+    run: RunReference,
     user: str,
     top: int = 10,
     seen: bool = False,
-    set: Sequence[str] = (),
-    runs: Path = DEFAULT_ROOT,
-    device: Device | None = None,
+    set: Overrides = (),
+    runs: str | Path = DEFAULT_ROOT,
+    device: DeviceName = None,
 ) -> list[Row]:
     """The `top` items that a run rates highest for a user: `rank`, `item`, `title` where there are titles, `value`.
 
@@ -41,11 +40,11 @@ def recommend(
 
 
 def similar_items(
-    run: str | Path | RunFolder,
+    run: RunReference,
     item: str,
     top: int = 10,
-    runs: Path = DEFAULT_ROOT,
-    device: Device | None = None,
+    runs: str | Path = DEFAULT_ROOT,
+    device: DeviceName = None,
 ) -> list[Row]:
     """The `top` items most like an item: `rank`, `item`, `title` where there are titles, `similarity`.
 
@@ -64,15 +63,13 @@ def _answering(data: Use, reference: str | None, what: str) -> str:
     return reference
 
 
-def _asked(run: str | Path | RunFolder, set: Sequence[str], runs: Path, device: Device | None) -> tuple[Use, Trained]:
+def _asked(run: RunReference, set: Overrides, runs: str | Path, device: DeviceName) -> tuple[Use, Trained]:
     from dotexp.engine.prediction import trained
 
-    folder = run if isinstance(run, RunFolder) else open_run(str(run), runs)
-    if not folder.resolved.exists():
-        raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
-    experiment = load(folder.resolved, set).experiment
+    folder = find_run(run, Path(runs))
+    experiment = load_run(folder, set).experiment
     data = experiment.stages[-1].data
-    return data, trained(experiment, folder, lambda: _open(data, experiment.seed, folder), device)
+    return data, trained(experiment, folder, lambda: _open(data, experiment.seed, folder), as_device(device))
 
 
 def _open(use: Use, seed: int, folder: RunFolder) -> Data:

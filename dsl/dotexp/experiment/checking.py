@@ -12,11 +12,13 @@ from dotexp.language.diagnostics import Diagnostic, SpecError, UsageError
 from dotexp.language.parser import read
 
 SpecPath = str | Path
+Overrides = str | Sequence[str]
+"""One override, `path=value`, or several."""
 STDIN = "-"
 
 
 def check(
-    spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None
+    spec: SpecPath, set: Overrides = (), registry: Registry | None = None
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
     """Check a spec file (`-`: standard input): the experiment, None where it has errors, and every diagnostic.
 
@@ -26,10 +28,10 @@ def check(
     source, faults = read(data, name, folder)
     if any(d.severity == "error" for d in faults):
         return None, faults
-    return resolve(source, registry or load_registry(), set)
+    return resolve(source, registry or load_registry(), (set,) if isinstance(set, str) else tuple(set))
 
 
-def load(spec: SpecPath, set: Sequence[str] = (), registry: Registry | None = None) -> Resolved:
+def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None) -> Resolved:
     """Load and resolve a spec file. Raises SpecError with every fault found."""
     resolved, diagnostics = check(spec, set, registry)
     if resolved is None:

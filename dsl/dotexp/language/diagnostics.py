@@ -81,6 +81,7 @@ CODES: Mapping[str, str] = {
     "W505": "something about the data to know",
     "W506": "a plugin that does not load",
     "W507": "a former name of something, which still works",
+    "W508": "a run resumed from an earlier place than its last, since a checkpoint is damaged or missing",
 }
 """Every diagnostic's code and what it is about; dsl/README.md explains each."""
 

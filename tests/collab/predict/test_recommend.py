@@ -14,7 +14,7 @@ import pytest
 import torch
 from dotexp import UsageError, predict, recommend, run, similar_items
 from dotexp.cli import group
-from dotexp.commands.workspace import iter_predictions
+from dotexp.commands.functions import iter_predictions
 from dotexp.engine.build.weights import load_weights
 from dotexp_collab.predict.pairs import Pairs
 

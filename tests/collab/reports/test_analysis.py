@@ -124,7 +124,7 @@ def test_neighbours_have_true_factors_that_point_the_same_way(run: RunFolder, re
 
 
 def test_the_tables_are_those_of_the_runs_report(run: RunFolder) -> None:
-    report = dotexp.commands.workspace.report(run)
+    report = dotexp.report(run)
     sections = {section["title"]: section["tables"] for section in report.as_json()["sections"]}
     tables = dotexp.interpret(run, "item_bias", top=3)
     assert sections["Item biases"] == [

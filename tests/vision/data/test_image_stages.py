@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import dotexp as api
 import numpy as np
 import pytest
 import torch
 from dotexp import DataContext
-from dotexp.commands import workspace as api
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.weights import load_weights
 from dotexp.experiment.experiment import Experiment

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import dotexp as api
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from dotexp import ComponentError, DataContext, SpecError, Task, Use
-from dotexp.commands import workspace as api
 from dotexp.components.registry import load_registry
 from dotexp.sdk.data import Named
 from dotexp_vision.data.dataset import ImageData

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import dotexp as api
 import numpy as np
 import pytest
 import torch
 from dotexp import ComponentError, DataContext
-from dotexp.commands import workspace as api
 from dotexp.sdk.data import Named
 from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.dataset_names import DATASETS

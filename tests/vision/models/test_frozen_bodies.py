@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dotexp as api
 import pytest
-from dotexp.commands import workspace as api
 from dotexp.engine.build.network import build_network
 from safetensors.torch import load_file
 

@@ -1,0 +1,65 @@
+"""Arguments of the Python functions, each turned into one type in one place: runs, folders, devices, inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dotexp.components.registry import Registry
+from dotexp.experiment.checking import Overrides, SpecPath, load
+from dotexp.experiment.experiment import Device
+from dotexp.experiment.resolve import Resolved
+from dotexp.language.diagnostics import UsageError
+from dotexp.runs.folder import RunFolder, newest_unfinished, open_run
+
+RunReference = str | Path | RunFolder
+"""A run: its folder, its name or path, or an experiment's name."""
+
+DeviceName = Device | str | None
+"""A device; None and `auto` leave the choice to the spec, or to the run that is resumed or verified."""
+
+Inputs = str | Path | Sequence[str | Path]
+"""What to predict for: one input or several."""
+
+
+def as_device(device: DeviceName) -> Device | None:
+    """Return the device that replaces the spec's, None for `auto`. Raises UsageError for an unknown name."""
+    try:
+        chosen = None if device is None else Device(device)
+    except ValueError:
+        raise UsageError(f"there is no device `{device}`: devices are {', '.join(Device)}") from None
+    return None if chosen is Device.auto else chosen
+
+
+def as_inputs(inputs: Inputs) -> list[str]:
+    """Return inputs as text; a single one may be given without a list."""
+    return [str(each) for each in ([inputs] if isinstance(inputs, str | Path) else inputs)]
+
+
+def find_run(run: RunReference, root: Path) -> RunFolder:
+    """Find a run; an experiment's name stands for its newest finished run. Raises UsageError where there is none."""
+    return run if isinstance(run, RunFolder) else open_run(str(run), root)
+
+
+def find_unfinished(run: RunReference, root: Path) -> RunFolder:
+    """Find a run; an experiment's name stands for its newest run. Raises UsageError where there is none."""
+    return run if isinstance(run, RunFolder) else newest_unfinished(str(run), root) or open_run(str(run), root)
+
+
+def load_spec(spec: SpecPath | Resolved, set: Overrides, registry: Registry) -> Resolved:
+    """Load a spec unless it is resolved already. Raises UsageError where a resolved one comes with overrides."""
+    if not isinstance(spec, Resolved):
+        return load(spec, set, registry)
+    if set:
+        raise UsageError(
+            f"`set` replaces values while a spec is loaded, and `{spec.experiment.name}` is resolved already:"
+            " give it to load(spec, set)"
+        )
+    return spec
+
+
+def load_run(folder: RunFolder, set: Overrides = (), registry: Registry | None = None) -> Resolved:
+    """Load a run's resolved.exp. Raises UsageError where the folder has none."""
+    if not folder.resolved.exists():
+        raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
+    return load(folder.resolved, set, registry)

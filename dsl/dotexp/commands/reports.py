@@ -1,0 +1,85 @@
+"""A run's report: written when the run ends, and anew when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotexp.commands.references import load_run
+from dotexp.components.registry import Registry
+from dotexp.experiment.checking import Overrides
+from dotexp.experiment.experiment import Device
+from dotexp.language.diagnostics import DotexpError, Interrupted
+from dotexp.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from dotexp.engine.build.datasets import DataStore
+    from dotexp.engine.events import Listener
+    from dotexp.experiment.experiment import Experiment
+    from dotexp.reporting import Drawn, Report
+
+
+def rewrite_report(folder: RunFolder, set: Overrides, registry: Registry, device: Device | None) -> Report:
+    """Write a run's report anew; where resolved.exp does not check, only what the run's own files tell."""
+    try:
+        experiment: Experiment | None = load_run(folder, set, registry).experiment
+        problems: list[str] = []
+    except DotexpError as error:
+        if set:
+            raise
+        message = "resolved.exp is not understood here, so only the run's own files are reported"
+        experiment, problems = None, [f"{message}: {error}"]
+    return _write(folder, experiment, registry, None, device, problems)
+
+
+def report_at_end(
+    folder: RunFolder,
+    experiment: Experiment,
+    registry: Registry,
+    store: DataStore,
+    device: Device | None,
+    listener: Listener | None,
+) -> None:
+    """Write a finished run's report; whatever goes wrong, the run stays finished."""
+    try:
+        problems = _write(folder, experiment, registry, store, device, []).problems
+    except KeyboardInterrupt as stop:
+        message = f"interrupted: {folder.name} is finished, its report is not written: {folder.report_line}"
+        raise Interrupted(message) from stop
+    except Exception as error:  # the report is about the run, not part of it
+        reason = f"{type(error).__name__}: {error}\n  to try again: {folder.report_line}"
+        problems = (f"the report is not written: {reason}",)
+    for problem in problems:
+        if listener is not None:
+            listener.warned(problem)
+
+
+def origins(registry: Registry) -> dict[str, str]:
+    """Distribution and version of every plugin, by the plugin's name."""
+    return {provider.name: f"{provider.distribution} {provider.version}" for provider in registry.providers}
+
+
+def _write(
+    folder: RunFolder,
+    experiment: Experiment | None,
+    registry: Registry,
+    store: DataStore | None,
+    device: Device | None,
+    problems: list[str],
+) -> Report:
+    from dotexp.reporting import Drawer, write_report
+
+    drawer = Drawer()
+    sections: list[Drawn] = []
+    if experiment is not None and experiment.reports:
+        from dotexp.engine.build.datasets import DataStore
+        from dotexp.engine.reporting import report_sections
+
+        store = store or DataStore()
+        try:
+            sections, failed = report_sections(experiment, folder, store, drawer, origins(registry), device)
+            problems = [*problems, *failed]
+        except (DotexpError, OSError) as error:
+            sections = [drawer.failure("Sections asked for", str(error))]
+            problems = [*problems, f"the sections asked for are left out: {error}"]
+    description = experiment.description if experiment is not None else ""
+    return write_report(folder, drawer, description, sections, problems)

@@ -1,0 +1,115 @@
+"""Runs made, resumed and verified: plan, take the run's lock, execute, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotexp.commands.references import load_run
+from dotexp.commands.reports import origins, report_at_end
+from dotexp.components.registry import Registry
+from dotexp.experiment.experiment import Device
+from dotexp.experiment.resolve import Resolved
+from dotexp.experiment.text import as_text
+from dotexp.language.diagnostics import Diagnostic
+from dotexp.planning.planner import make_plan
+from dotexp.runs.files import write_json, write_text
+from dotexp.runs.folder import RunFolder, create_run
+from dotexp.runs.lock import run_lock
+from dotexp.runs.results import Status
+
+if TYPE_CHECKING:
+    from dotexp.engine.events import Listener
+    from dotexp.engine.verification import Verification
+
+Notify = Callable[[Sequence[Diagnostic]], None]
+"""Hears of warnings: of the spec and its data, and of a run's checkpoints."""
+
+
+def run_spec(
+    resolved: Resolved,
+    registry: Registry,
+    root: Path,
+    device: Device | None,
+    listener: Listener | None,
+    notify: Notify | None,
+    report: bool,
+) -> RunFolder:
+    """Run a resolved spec to the end in a new folder under `root`; what cannot be reported is a warning."""
+    from dotexp.engine.build.datasets import DataStore
+    from dotexp.engine.build.devices import choose_device
+    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.executor import execute
+
+    choose_device(device or resolved.experiment.runtime.device)
+    store = DataStore()
+    plan, warnings = make_plan(resolved, Probe(root, store))
+    if notify is not None:
+        notify(warnings)
+    folder = create_run(plan.experiment.name, root)
+    with run_lock(folder):
+        write_text(folder.spec, _as_written(resolved))
+        write_text(folder.resolved, as_text(plan.experiment))
+        write_json(folder.plan, plan.as_json())
+        execute(plan, folder, _listeners(registry, listener), device, registry.versions(), store)
+        if report:
+            report_at_end(folder, plan.experiment, registry, store, device, listener)
+    return folder
+
+
+def resume_run(
+    folder: RunFolder,
+    registry: Registry,
+    root: Path,
+    device: Device | None,
+    allow_changes: bool,
+    listener: Listener | None,
+    notify: Notify | None,
+    report: bool,
+) -> RunFolder:
+    """Go on with a run from its newest sound checkpoint; a finished run is left as it is."""
+    from dotexp.engine.build.datasets import DataStore
+    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.executor import execute
+    from dotexp.engine.state.resuming import prepare
+
+    with run_lock(folder):
+        if folder.status is Status.finished:
+            return folder
+        store = DataStore()
+        plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store))
+        resumption = prepare(plan, folder, registry.versions(), device, allow_changes)
+        if notify is not None and resumption.notes:
+            notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))
+        folder.result.unlink(missing_ok=True)
+        listeners = _listeners(registry, listener)
+        execute(resumption.plan, folder, listeners, resumption.device, registry.versions(), store, resumption)
+        if report:
+            report_at_end(folder, resumption.plan.experiment, registry, store, resumption.device, listener)
+    return folder
+
+
+def repeat_run(
+    folder: RunFolder, registry: Registry, root: Path, device: Device | None, listener: Listener | None
+) -> Verification:
+    """Do a finished run again in a temporary folder and compare."""
+    from dotexp.engine.build.datasets import DataStore
+    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.verification import verify_run
+
+    store = DataStore()
+    plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store))
+    return verify_run(plan, folder, registry.versions(), store, device, listener)
+
+
+def _listeners(registry: Registry, listener: Listener | None) -> Listener:
+    from dotexp.engine.hooks import Listeners, PluginListener
+
+    hooks = PluginListener(registry.listeners(), origins(registry))
+    return Listeners([listener, hooks] if listener else [hooks])
+
+
+def _as_written(resolved: Resolved) -> str:
+    overrides = "".join(f"# --set {override}\n" for override in resolved.overrides)
+    return overrides + resolved.source.text
