@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     )
     from dotexp.components.facts import DataFacts, Facts, LayerGroup, Task
     from dotexp.components.hookspecs import hookimpl
-    from dotexp.components.params import FormerName, OfKind, Params, Percent, Positional, Range, former_members
+    from dotexp.components.params import (
+        FormerName,
+        ForTasks,
+        OfKind,
+        Params,
+        Percent,
+        Positional,
+        Range,
+        former_members,
+    )
     from dotexp.experiment.checking import check, load
     from dotexp.language.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
 
@@ -43,6 +52,7 @@ __all__ = [
     "DataParams",
     "DotexpError",
     "Facts",
+    "ForTasks",
     "FormerName",
     "LayerGroup",
     "LearningRate",
@@ -88,7 +98,7 @@ _HOMES = {
     "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
     "dotexp.components.hookspecs": {"hookimpl"},
     "dotexp.components.params": {
-        *("FormerName", "OfKind", "Params", "Percent", "Positional", "Range"),
+        *("ForTasks", "FormerName", "OfKind", "Params", "Percent", "Positional", "Range"),
         "former_members",
     },
     "dotexp.experiment.checking": {"check", "load"},

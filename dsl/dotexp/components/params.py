@@ -68,6 +68,19 @@ class OfKind:
     kind: str
 
 
+@dataclass(frozen=True)
+class ForTasks:
+    """Marks a parameter with a meaning for some tasks only: `y_range: Annotated[…, ForTasks("regression")] = none`.
+
+    `check` refuses another value than the default with data of another task.
+    """
+
+    tasks: tuple[str, ...]
+
+    def __init__(self, *tasks: str) -> None:
+        object.__setattr__(self, "tasks", tasks)
+
+
 class Range(BaseModel):
     """Numbers from `low` to `high`, both included; written `0..5`."""
 

@@ -8,6 +8,7 @@ from dotexp.components.component import PolicyParams, Use
 from dotexp.components.facts import Facts
 from dotexp.experiment.callback_checks import check_callbacks
 from dotexp.experiment.experiment import Experiment, Stage
+from dotexp.experiment.field_checks import check_fields
 from dotexp.experiment.layers import check_rates, training_groups
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
@@ -17,6 +18,7 @@ def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collec
     """Run every check across statements."""
     _fits_data(experiment, origins, collector)
     _fits_images(experiment, origins, collector)
+    check_fields(experiment, origins, collector)
     _has_tables(experiment, origins, collector)
     _fits_task("loss", experiment.loss, experiment.data, origins, collector)
     listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}

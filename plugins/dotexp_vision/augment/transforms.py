@@ -22,7 +22,8 @@ from dotexp_vision.augment.geometry import Matrix
 
 Transform = Callable[[Tensor], Tensor]
 _LEAST = 1e-7
-_BINS = 31
+_MAGNITUDES = 31
+"""RandAugment's bins: magnitudes 0 to 30."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,18 @@ def grey(params: p.GreyParams) -> Transform:
 
 
 def blur(params: p.BlurParams) -> Transform:
-    """Blur with a Gaussian whose width is drawn evenly, with probability p: torchvision's GaussianBlur."""
-    width = 2 * max(1, round(3 * params.max)) + 1
-    return _sometimes(v2.GaussianBlur(min(width, _BINS), (min(0.1, params.max), params.max)), params.p)
+    """Blur with a Gaussian whose standard deviation is uniform, with probability p: torchvision's GaussianBlur.
+
+    The kernel reaches three of the largest standard deviations, or as far as the image allows reflection.
+    """
+    radius, deviations = max(1, round(3 * params.max)), (min(0.1, params.max), params.max)
+
+    def apply(image: Tensor) -> Tensor:
+        reach = min(radius, min(image.shape[-2:]) - 1)
+        blurred: Tensor = v2.GaussianBlur(2 * reach + 1, deviations)(image)
+        return blurred
+
+    return _sometimes(apply, params.p)
 
 
 def random_erasing(params: p.RandomErasingParams) -> Transform:
@@ -167,7 +177,7 @@ def trivial_augment(params: p.TrivialAugmentParams) -> Transform:
 
 def rand_augment(params: p.RandAugmentParams) -> Transform:
     """Take several of fourteen changes, one after the other, of a strength: torchvision's RandAugment."""
-    made: Transform = v2.RandAugment(params.changes, params.strength, _BINS, InterpolationMode.BILINEAR)
+    made: Transform = v2.RandAugment(params.changes, params.strength, _MAGNITUDES, InterpolationMode.BILINEAR)
     return made
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
+from weakref import WeakSet, ref
 
 import torch
 from torch import Tensor
@@ -63,43 +65,76 @@ class FileReader:
 _END = 4096
 
 
+@dataclass(eq=False)
+class Block:
+    """Decoded images, uint8 (N, 3, side, side), freed with the last place in it."""
+
+    pixels: Tensor
+
+
+class Place(NamedTuple):
+    """A decoded image: a row of a block."""
+
+    block: Block
+    row: int
+
+    @property
+    def pixels(self) -> Tensor:
+        """The image, uint8 (3, side, side)."""
+        return self.block.pixels[self.row]
+
+
+Places = dict[int, dict[str, Place]]
+"""Held images by side and identity."""
+
+
 class ImageStore:
-    """Holds decoded images, each once for a side and a way to make it square, and remembers which were sound."""
+    """Decoded images of a run, each once for a side and a resize mode, and which images were found readable.
+
+    The store holds its blocks weakly: images are freed with the last data that holds a place of them, so that a stage
+    whose images have another size can use the memory of the stage before.
+    """
 
     def __init__(self) -> None:
-        self.blocks: list[Tensor] = []
-        self._places: dict[tuple[str, int, Resize], tuple[int, int]] = {}
-        self._sound: set[str] = set()
+        self._blocks: WeakSet[Block] = WeakSet()
+        self._places: dict[tuple[str, int, Resize], tuple[ref[Block], int]] = {}
+        self._readable: set[str] = set()
 
-    def place(self, identity: str, side: int, resize: Resize) -> tuple[int, int] | None:
-        """Tell an image's block and its row there; None where it is not held."""
-        return self._places.get((identity, side, resize))
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images held."""
+        return sum(block.pixels.nbytes for block in self._blocks)
 
-    def take(
-        self, reader: Reader, identities: Sequence[str], side: int, resize: Resize, most: int
-    ) -> dict[str, UnreadableImageError]:
+    def place(self, identity: str, side: int, resize: Resize) -> Place | None:
+        """Find an image; None where it is not held."""
+        held = self._places.get((identity, side, resize))
+        block = held[0]() if held is not None else None
+        return None if held is None or block is None else Place(block, held[1])
+
+    def take(self, reader: Reader, identities: Sequence[str], side: int, resize: Resize, most: int) -> Taken:
         """Decode the images that are not held yet, as long as all that is held stays within `most` bytes.
 
-        The others are checked, once. Returns the errors of those that cannot be read.
+        The others are checked, once.
         """
-        new = [one for one in dict.fromkeys(identities) if self.place(one, side, resize) is None]
-        room = max(0, most - sum(block.nbytes for block in self.blocks)) // (3 * side * side)
-        bad = self._decode(reader, new[:room], side, resize)
-        unchecked = [one for one in new[room:] if one not in self._sound]
+        places = {one: self.place(one, side, resize) for one in dict.fromkeys(identities)}
+        new = [one for one, place in places.items() if place is None]
+        room = max(0, most - self.nbytes) // (3 * side * side)
+        decoded, bad = self._decode(reader, new[:room], side, resize)
+        unchecked = [one for one in new[room:] if one not in self._readable]
         for identity, error in zip(unchecked, in_threads(lambda one: _error(reader, one), unchecked), strict=True):
             if error is None:
-                self._sound.add(identity)
+                self._readable.add(identity)
             else:
                 bad[identity] = error
-        return bad
+        return Taken({one: place for one, place in places.items() if place is not None} | decoded, bad)
 
     def _decode(
         self, reader: Reader, identities: Sequence[str], side: int, resize: Resize
-    ) -> dict[str, UnreadableImageError]:
+    ) -> tuple[dict[str, Place], dict[str, UnreadableImageError]]:
         if not identities:
-            return {}
-        block = torch.empty((len(identities), 3, side, side), dtype=torch.uint8)
-        rows = block.numpy()  # a plain copy of memory: torch would share out even this among its threads
+            return {}, {}
+        block = Block(torch.empty((len(identities), 3, side, side), dtype=torch.uint8))
+        rows = block.pixels.numpy()  # a plain copy of memory: torch would share out even this among its threads
 
         def decode(row: int) -> UnreadableImageError | None:
             try:
@@ -108,15 +143,23 @@ class ImageStore:
                 return error
             return None
 
-        bad = {}
+        places, bad = {}, {}
         for row, error in enumerate(in_threads(decode, range(len(identities)))):
             if error is None:
-                self._places[identities[row], side, resize] = len(self.blocks), row
-                self._sound.add(identities[row])
+                places[identities[row]] = Place(block, row)
+                self._places[identities[row], side, resize] = ref(block), row
+                self._readable.add(identities[row])
             else:
                 bad[identities[row]] = error
-        self.blocks.append(block)
-        return bad
+        self._blocks.add(block)
+        return places, bad
+
+
+class Taken(NamedTuple):
+    """Places of the images that are held, and the errors of those that cannot be read."""
+
+    places: Mapping[str, Place]
+    bad: dict[str, UnreadableImageError]
 
 
 def in_threads(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:

@@ -16,12 +16,12 @@ from dotexp.sdk.splits import random_split_rows
 from torch import Tensor
 
 from dotexp_vision.augment.pipeline import Variation
-from dotexp_vision.data.cache import FileReader, ImageStore, Reader
+from dotexp_vision.data.cache import FileReader, ImageStore, Places, Reader
 from dotexp_vision.data.decode import UnreadableImageError
 from dotexp_vision.data.listing import SUFFIXES, image_files
 from dotexp_vision.data.params import ImageParams, OnBad
 from dotexp_vision.data.splitting import stratified_rows
-from dotexp_vision.data.subset import ImagePart, Sizes
+from dotexp_vision.data.subset import ImagePart, Images, Sizes
 from dotexp_vision.data.targets import Example, Targets, as_targets, names_in, require_classes
 
 GIB = 1 << 30
@@ -80,7 +80,8 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
     store: ImageStore = shared.setdefault(f"images of {found.place}", ImageStore())
     parts = _split(params, found, seed)
     skipped: dict[str, UnreadableImageError] = {}
-    while bad := _take(params, found, parts, store):
+    places: Places = {}
+    while bad := _take(params, found, parts, store, places):
         skipped |= bad
         if params.on_bad is OnBad.error or len(bad) == _count(found):
             raise _unreadable(found, bad)
@@ -91,10 +92,10 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
     targets = as_targets(found.task, parts, found.class_names)
     sizes = Sizes(params.size, params.presize or params.size, params.resize)
     variation = _variation(params)
+    images = Images(found.reader, store, places, int(params.memory * GIB))
     made = {
         name: ImagePart(
-            found.reader,
-            store,
+            images,
             [example.identity for example in examples],
             targets.tensors[name],
             sizes,
@@ -113,14 +114,12 @@ def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[
     """
     paths = [str(path) for text in inputs for path in _paths(text)]
     sizes = Sizes(params.size, params.presize or params.size, params.resize)
-    reader, store, none = FileReader(Path()), ImageStore(), torch.zeros(len(paths))
-    plain = ImagePart(reader, store, paths, none, sizes)
-    variation = _variation(params)
+    none, variation = torch.zeros(len(paths)), _variation(params)
+    plain = ImagePart(Images(FileReader(Path()), ImageStore(), {}, 0), paths, none, sizes)
+    held = Images(FileReader(Path()), ImageStore(), {}, int(params.memory * GIB))  # for all of the augmented passes
 
     def augmented(draw: Draw) -> Iterator[tuple[Tensor, ...]]:
-        for error in store.take(reader, paths, sizes.before, sizes.resize, int(params.memory * GIB)).values():
-            raise UsageError(str(error))
-        yield from _inputs(ImagePart(reader, store, paths, none, sizes, variation), params.batch_size, draw)
+        yield from _inputs(ImagePart(held, paths, none, sizes, variation), params.batch_size, draw)
 
     rows = [{"input": path} for path in paths]
     return Encoded(rows, _inputs(plain, params.batch_size, None), augmented if variation else None)
@@ -168,16 +167,18 @@ def _split(params: ImageParams, found: Found, seed: int) -> dict[str, tuple[Exam
 
 
 def _take(
-    params: ImageParams, found: Found, parts: Mapping[str, Sequence[Example]], store: ImageStore
+    params: ImageParams, found: Found, parts: Mapping[str, Sequence[Example]], store: ImageStore, places: Places
 ) -> dict[str, UnreadableImageError]:
-    """Read all the images that there is room for, each at the side it is wanted at; return those that are bad."""
+    """Decode all the images that there is room for, at the side each is needed at, into `places`; return the bad."""
     by_side: dict[int, list[str]] = {}
     for name, examples in parts.items():
         side = params.presize if name == "train" and params.presize else params.size
         by_side.setdefault(side, []).extend(example.identity for example in examples)
     bad: dict[str, UnreadableImageError] = {}
     for side, identities in by_side.items():
-        bad |= store.take(found.reader, identities, side, params.resize, int(params.memory * GIB))
+        taken = store.take(found.reader, identities, side, params.resize, int(params.memory * GIB))
+        places.setdefault(side, {}).update(taken.places)
+        bad |= taken.bad
     return bad
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from dotexp import RunError
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dotexp_vision.augment.pipeline import Variation
-from dotexp_vision.data.cache import ImageStore, Reader, threads
+from dotexp_vision.data.cache import ImageStore, Place, Places, Reader, threads
 from dotexp_vision.data.decode import UnreadableImageError, to_floats, without_warnings
 from dotexp_vision.data.params import Resize
 
@@ -31,6 +31,24 @@ class Sizes:
     resize: Resize
 
 
+@dataclass(frozen=True)
+class Images:
+    """Where a data set's images come from: files, or `places` in memory, of which all data may hold `most` bytes."""
+
+    reader: Reader
+    store: ImageStore
+    places: Places
+    most: int
+
+    def hold(self, names: Sequence[str], side: int, resize: Resize) -> Mapping[str, Place]:
+        """Decode what is not held yet and fits into memory: other data may have left it since this was opened."""
+        held = self.places.setdefault(side, {})
+        missing = [name for name in names if name not in held]
+        if missing and self.most - self.store.nbytes >= 3 * side * side:
+            held |= self.store.take(self.reader, missing, side, resize, self.most).places
+        return held
+
+
 class ImagePart:
     """Images with targets (N,) or (N, …), in the order of their identities. They are bytes until on the device.
 
@@ -40,15 +58,17 @@ class ImagePart:
 
     def __init__(
         self,
-        reader: Reader,
-        store: ImageStore,
+        images: Images,
         names: Sequence[str],
         targets: Tensor,
         sizes: Sizes,
         variation: Variation | None = None,
     ) -> None:
         self._targets = targets
-        self._images = _Images(reader, store, tuple(names), sizes, variation)
+        self._images = images
+        self._names = tuple(names)
+        self._sizes = sizes
+        self._variation = variation
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -56,12 +76,12 @@ class ImagePart:
     @property
     def names(self) -> Sequence[str]:
         """Each image's path within the data's folder."""
-        return self._images.names
+        return self._names
 
     @property
     def augmentable(self) -> bool:
         """Whether a draw varies the images."""
-        return self._images.variation is not None
+        return self._variation is not None
 
     def batches(
         self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
@@ -71,16 +91,23 @@ class ImagePart:
         Raises RunError naming the file where an image cannot be read.
         """
         pieces = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        varied = draw if self._images.variation is not None else None
+        varied = draw if self._variation is not None else None
         chunks = [(tuple(piece.tolist()), varied) for piece in pieces]
-        for piece, images in zip(pieces, self._read(chunks, workers), strict=True):
+        for piece, images in zip(pieces, self._read(chunks, varied is not None, workers), strict=True):
             moved = to_floats(images.to(device, non_blocking=True))
             yield Batch((moved,), self._targets[piece].to(device, non_blocking=True))
 
-    def _read(self, chunks: list[Chunk], workers: int) -> Iterator[Tensor]:
-        images = self._images
-        plain = not chunks or chunks[0][1] is None
-        if workers == 0 or (plain and images.all_held(varied=False)):
+    def _read(self, chunks: list[Chunk], varied: bool, workers: int) -> Iterator[Tensor]:
+        side = self._sizes.before if varied else self._sizes.final
+        held = self._images.hold(self._names, side, self._sizes.resize)
+        images = _Batches(
+            self._images.reader,
+            self._names,
+            [held.get(name) for name in self._names],
+            replace(self._sizes, before=side),
+            self._variation,
+        )
+        if workers == 0 or (not varied and images.all_held):
             read = images.read_here(chunks)
         else:
             read = read_in_workers(images, chunks, workers)
@@ -90,32 +117,29 @@ class ImagePart:
             yield batch
 
 
-class _Images(Dataset[Tensor | str]):
-    """Batches of images by their indices; a message where one cannot be read, since errors from workers lose theirs."""
+@dataclass(frozen=True)
+class _Batches(Dataset[Tensor | str]):
+    """An epoch's batches of images by their indices, all read at the side `sizes.before`.
 
-    def __init__(
-        self, reader: Reader, store: ImageStore, names: tuple[str, ...], sizes: Sizes, variation: Variation | None
-    ) -> None:
-        self._reader = reader
-        self._sizes = sizes
-        self.names = names
-        self.variation = variation
-        self._blocks = store.blocks
-        self._places = {
-            side: [store.place(name, side, sizes.resize) for name in names] for side in {sizes.final, sizes.before}
-        }
+    A batch is a message where an image of it cannot be read, since errors from workers lose theirs.
+    """
 
-    def all_held(self, varied: bool) -> bool:
+    reader: Reader
+    names: Sequence[str]
+    places: Sequence[Place | None]
+    sizes: Sizes
+    variation: Variation | None
+
+    @property
+    def all_held(self) -> bool:
         """Whether every image is in memory."""
-        return None not in self._places[self._side(varied)]
+        return None not in self.places
 
     def __getitem__(self, chunk: Chunk) -> Tensor | str:
         """Make a batch in this process alone."""
-        indices, draw = chunk
-        side = self._side(draw is not None)
         try:
             with without_warnings():
-                return self._finish(chunk, [self._pixels(i, side) for i in indices])
+                return self._finish(chunk, [self._pixels(i) for i in chunk[0]])
         except UnreadableImageError as error:
             return str(error)
 
@@ -124,9 +148,8 @@ class _Images(Dataset[Tensor | str]):
         with threads() as pool:
             ahead: deque[list[Tensor | Future[Tensor]]] = deque()
             for number in range(len(chunks)):
-                for indices, draw in chunks[number + len(ahead) : number + 2]:
-                    side = self._side(draw is not None)
-                    ahead.append([self._begun(pool, i, side) for i in indices])
+                for indices, _ in chunks[number + len(ahead) : number + 2]:
+                    ahead.append([self._start(pool, i) for i in indices])
                 try:
                     images = [one.result() if isinstance(one, Future) else one for one in ahead.popleft()]
                 except UnreadableImageError as error:
@@ -138,20 +161,13 @@ class _Images(Dataset[Tensor | str]):
         indices, draw = chunk
         if draw is None or self.variation is None:
             return torch.stack(images)
-        return self.variation(images, [draw.example(i) for i in indices], self._sizes.final)
+        return self.variation(images, [draw.example(i) for i in indices], self.sizes.final)
 
-    def _side(self, varied: bool) -> int:
-        return self._sizes.before if varied else self._sizes.final
+    def _start(self, pool: ThreadPoolExecutor, index: int) -> Tensor | Future[Tensor]:
+        return self._pixels(index) if self.places[index] is not None else pool.submit(self._pixels, index)
 
-    def _begun(self, pool: ThreadPoolExecutor, index: int, side: int) -> Tensor | Future[Tensor]:
-        held = self._place(index, side) is not None
-        return self._pixels(index, side) if held else pool.submit(self._pixels, index, side)
-
-    def _place(self, index: int, side: int) -> tuple[int, int] | None:
-        return self._places[side][index]
-
-    def _pixels(self, index: int, side: int) -> Tensor:
-        place = self._place(index, side)
+    def _pixels(self, index: int) -> Tensor:
+        place = self.places[index]
         if place is None:
-            return self._reader.pixels(self.names[index], side, self._sizes.resize)
-        return self._blocks[place[0]][place[1]]
+            return self.reader.pixels(self.names[index], self.sizes.before, self.sizes.resize)
+        return place.pixels

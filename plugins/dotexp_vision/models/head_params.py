@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import Params, Percent, Positional, Range
+from dotexp import ForTasks, Params, Percent, Positional, Range
 from pydantic import Field, model_validator
 
 
@@ -40,7 +40,7 @@ class MlpParams(Params):
     lin_first: bool = Field(False, description="batch norm and dropout behind the hidden layers, not before each layer")
     bn_final: bool = Field(False, description="batch norm (momentum 0.01) after the last linear layer")
     bias: bool = Field(False, description="linear layers with biases, and batch norm's at 0 not 0.001: fastai v1's")
-    y_range: Range | None = Field(
+    y_range: Annotated[Range | None, ForTasks("regression")] = Field(
         None, description="numbers that a regression stays between, by a scaled sigmoid; none: the last layer's as is"
     )
 

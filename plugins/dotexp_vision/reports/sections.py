@@ -16,7 +16,7 @@ from dotexp.sdk.seeds import Draw
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix as count_confusions
-from sklearn.metrics import multilabel_confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
@@ -97,16 +97,15 @@ def per_class(params: PerClassParams) -> Reporter:
     """Report precision, recall, F1 and support by class, and the means over the classes that there are."""
 
     def report(subject: Subject) -> Sequence[Section]:
-        names, predicted, targets = _classes(subject), _predicted(subject), _targets(subject)
-        labels = list(range(len(names)))
-        numbers = precision_recall_fscore_support(targets, predicted, labels=labels, average=None, zero_division=0)
+        names = _classes(subject)
+        targets, predicted = (_by_class(of(subject), len(names)) for of in (_targets, _predicted))
+        scores = [_scores(*pair) for pair in zip(targets, predicted, strict=True)]
         rows: list[tuple[Cell, ...]] = [
-            (name, *map(float, scores), int(support)) for name, *scores, support in zip(names, *numbers, strict=True)
+            (name, *numbers, int(support)) for name, (*numbers, support) in zip(names, scores, strict=True)
         ]
-        found = set(predicted.tolist()) if predicted.ndim == 1 else set(predicted.nonzero()[1].tolist())
-        there = [i for i in labels if numbers[3][i] or i in found]
-        means = precision_recall_fscore_support(targets, predicted, labels=there, average="macro", zero_division=0)
-        rows.append(("mean over classes", *map(float, means[:3]), int(numbers[3].sum())))
+        counted = targets.any(1) | predicted.any(1)
+        means = np.array(scores)[counted, :3].mean(0) if counted.any() else np.zeros(3)
+        rows.append(("mean over classes", *means.tolist(), int(targets.sum())))
         header = ("class", "precision", "recall", "F1", "examples")
         return [Section("By class", (Table("", header, tuple(rows)),))]
 
@@ -129,10 +128,9 @@ def calibration(params: CalibrationParams) -> Reporter:
             what, share = "probability of the predicted class", "share that is right"
         bins = _bins(confidence.double().numpy(), right.numpy(), params.bins)
         mean, accuracy = float(confidence.double().mean()), float(right.double().mean())
-        tendency = "too sure of itself" if mean > accuracy else "less sure than it could be"
         said = (
             f"Expected calibration error {float(error):.4f}. The mean {what} is {mean:.4f}, the {share} "
-            f"{accuracy:.4f}: on the whole the model is {tendency}."
+            f"{accuracy:.4f}: the model is {_verdict(mean, accuracy)}."
         )
         title = f"Reliability diagram, expected calibration error {float(error):.4f}"
         plot = Plot(title, lambda: draw_reliability(bins, params.bins, what, share))
@@ -189,10 +187,34 @@ def _confusions(subject: Subject) -> NDArray[np.int64]:
     return counts
 
 
+def _by_class(labels: NDArray[np.int64], classes: int) -> NDArray[np.bool_]:
+    """Whether each example is of each class, (classes, N), for class numbers (N,) or labels (N, classes) of 0 and 1.
+
+    scikit-learn takes a matrix with one column for class numbers 0 and 1, so it is given each class by itself.
+    """
+    found: NDArray[np.bool_] = labels == np.arange(classes)[:, None] if labels.ndim == 1 else labels.T == 1
+    return found
+
+
+def _scores(targets: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> list[float]:
+    """Precision, recall, F1 and support of one class."""
+    columns = precision_recall_fscore_support(targets, predicted, labels=[True], average=None, zero_division=0)
+    return [float(column[0]) for column in columns]
+
+
+def _verdict(confidence: float, accuracy: float) -> str:
+    """Compare a mean probability with the share that is right, to the four decimals that are printed."""
+    difference = round(confidence, 4) - round(accuracy, 4)
+    if difference == 0:
+        return "neither overconfident nor underconfident"
+    return "overconfident" if difference > 0 else "underconfident"
+
+
 def _label_counts(subject: Subject, names: Sequence[str]) -> Table:
-    counts = multilabel_confusion_matrix(_targets(subject), _predicted(subject))
     header = ("label", "found", "missed", "wrongly found", "rightly not found")
     order = [(1, 1), (1, 0), (0, 1), (0, 0)]  # of [actual, predicted]
+    pairs = zip(_by_class(_targets(subject), len(names)), _by_class(_predicted(subject), len(names)), strict=True)
+    counts = [count_confusions(truth, answer, labels=[False, True]) for truth, answer in pairs]
     rows: list[tuple[Cell, ...]] = [
         (name, *(int(of[place]) for place in order)) for name, of in zip(names, counts, strict=True)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from colorsys import rgb_to_hsv
 
 import dotexp_vision
 import numpy as np
@@ -13,16 +14,22 @@ from dotexp import Use
 from dotexp_vision.augment import geometry as g
 from dotexp_vision.augment import transforms as t
 from dotexp_vision.augment.params import (
+    BlurParams,
+    ColourParams,
     CropParams,
     FlipParams,
     LightingParams,
+    RandAugmentParams,
+    RandomErasingParams,
     RotateParams,
     StandardParams,
+    TrivialAugmentParams,
     WarpParams,
     ZoomParams,
 )
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
 
 OFFERED = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
 
@@ -181,6 +188,100 @@ def test_zoom_never_looks_outside() -> None:
     corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)])
     reach = max(float(np.abs(g.enlargement(1.5, 1.0) @ corners.T)[:2].max()) for _ in range(500))
     assert 0.99 < reach <= 1 + 1e-6
+
+
+def same_draws(seen: t.Transform, expected: t.Transform, count: int = 40) -> bool:
+    image = through(picture(24), [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]])
+    for seed in range(count):
+        torch.manual_seed(seed)
+        varied = seen(image)
+        torch.manual_seed(seed)
+        if not torch.equal(varied, expected(image)):
+            return False
+    return True
+
+
+def test_rand_augment_is_torchvisions_with_the_arguments_given() -> None:
+    made = t.rand_augment(RandAugmentParams.model_validate({"changes": 3, "strength": 20}))
+    arguments = {"num_ops": 3, "magnitude": 20, "num_magnitude_bins": 31}
+    bilinear = {"interpolation": InterpolationMode.BILINEAR}
+    assert same_draws(made, v2.RandAugment(**arguments, **bilinear))
+    others = ({"num_ops": 2}, {"magnitude": 19}, {"num_magnitude_bins": 30})
+    assert not any(same_draws(made, v2.RandAugment(**{**arguments, **other}, **bilinear)) for other in others)
+    assert not same_draws(made, v2.RandAugment(**arguments))
+
+
+def test_the_strongest_rand_augment_is_the_last_of_its_bins() -> None:
+    strongest = t.rand_augment(RandAugmentParams.model_validate({"changes": 1, "strength": 30}))
+    assert same_draws(strongest, v2.RandAugment(1, 30, 31, InterpolationMode.BILINEAR))
+
+
+def test_trivial_augment_is_torchvisions_with_the_arguments_given() -> None:
+    made = t.trivial_augment(TrivialAugmentParams(bins=7))
+    assert same_draws(made, v2.TrivialAugmentWide(7, InterpolationMode.BILINEAR))
+    assert not same_draws(made, v2.TrivialAugmentWide(8, InterpolationMode.BILINEAR))
+    assert not same_draws(made, v2.TrivialAugmentWide(7))
+
+
+@pytest.mark.parametrize("largest", [0.5, 1.5, 5.0])
+def test_blur_is_a_whole_gaussian_of_up_to_the_largest_width(largest: float) -> None:
+    """Of a blurred point: the centre and its neighbour give the deviation, the second moment that nothing is cut."""
+    point = torch.zeros(3, 65, 65)
+    point[:, 32, 32] = 1
+    blur = t.blur(BlurParams(max=largest, p=1.0))
+    torch.manual_seed(0)
+    drawn = []
+    for _ in range(200):
+        profile = blur(point)[0].double().sum(0)
+        near = float(profile[33] / profile[32])
+        deviation = (-0.5 / np.log(near)) ** 0.5 if near > 0 else 0.0
+        drawn.append(deviation)
+        if deviation > 0:
+            squares = (torch.arange(65) - 32).double() ** 2
+            whole = torch.exp(-squares / (2 * deviation**2))
+            assert float((profile * squares).sum()) == pytest.approx(
+                float((whole * squares).sum() / whole.sum()), rel=0.05
+            )
+    assert 0.97 * largest < max(drawn) <= largest * (1 + 1e-3)
+    assert min(drawn) < 0.1 + 0.05 * largest
+
+
+def test_blur_of_an_image_narrower_than_its_gaussian() -> None:
+    for side in (1, 2, 8, 15):
+        blurred = t.blur(BlurParams(max=5.0, p=1.0))(picture(side))
+        assert blurred.shape == (3, side, side) and float(blurred.std()) <= float(picture(side).std())
+
+
+def test_how_often_blur_and_colour_act() -> None:
+    image = picture(8)
+    for transform in (t.blur(BlurParams(p=0.3)), t.colour(ColourParams(p=0.3))):
+        torch.manual_seed(0)
+        acted = sum(not torch.equal(transform(image), image) for _ in range(1000))
+        assert acted / 1000 == pytest.approx(0.3, abs=0.05)
+
+
+def test_colour_changes_saturation_and_hue_within_their_ranges() -> None:
+    colour = (0.4, 0.5, 0.6)
+    image = torch.tensor(colour).reshape(3, 1, 1).expand(3, 2, 2).contiguous()
+    grey = float(torch.tensor([0.2989, 0.587, 0.114]) @ torch.tensor(colour))
+    saturate, turn = (t.colour(ColourParams(saturation=s, hue=h, p=1.0)) for s, h in ((0.7, 0.0), (0.0, 0.3)))
+    torch.manual_seed(0)
+    factors = [(float(saturate(image)[0, 0, 0]) - grey) / (colour[0] - grey) for _ in range(400)]
+    assert 0.3 - 1e-5 <= min(factors) < 0.33 and 1.67 < max(factors) <= 1.7 + 1e-5
+    before = rgb_to_hsv(*colour)[0]
+    turned = [rgb_to_hsv(*turn(image)[:, 0, 0].tolist())[0] - before for _ in range(400)]
+    turns = [(by + 0.5) % 1 - 0.5 for by in turned]
+    assert -0.3 - 1e-5 <= min(turns) < -0.28 and 0.28 < max(turns) <= 0.3 + 1e-5
+
+
+def test_noise_that_erases_is_about_mid_grey_and_as_wide_as_photographs() -> None:
+    erase = t.random_erasing(RandomErasingParams(p=1.0, min_area=0.3, max_area=0.4))
+    torch.manual_seed(0)
+    image = torch.full((3, 64, 64), 2.0)  # beyond what any noise is clamped to, before it is
+    covered = torch.cat([erased[:, (erased[0] != 1)].flatten() for erased in (erase(image) for _ in range(20))])
+    expected = np.random.default_rng(0).normal(0.5, 0.25, 200_000).clip(0, 1)
+    assert float(covered.mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(covered.std()) == pytest.approx(expected.std(), rel=0.03)
 
 
 def test_the_face_imports_nothing_heavy() -> None:

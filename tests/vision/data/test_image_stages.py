@@ -17,6 +17,7 @@ from dotexp.sdk.data import Named
 from dotexp.sdk.seeds import Draw
 from dotexp_vision.data import cache as image_store
 from dotexp_vision.data.dataset import encode
+from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams, Resize
 from PIL import Image
 from torch import Tensor
@@ -118,15 +119,73 @@ def test_presized_predictions_are_as_large_as_others(photos: Path) -> None:
     assert sides == {32}
 
 
+def folder_params(photos: Path, *overrides: str) -> ImageFolderParams:
+    params = experiment(photos, *overrides).data.params
+    assert isinstance(params, ImageFolderParams)
+    return params
+
+
 def test_what_one_folder_read_another_of_the_same_run_need_not(photos: Path) -> None:
     shared: dict[str, object] = {}
-    params = experiment(photos).data.params
-    assert isinstance(params, ImageFolderParams)
-    from dotexp_vision.data.folder import build
-
-    build(params, DataContext(1, shared))
+    first = build(folder_params(photos), DataContext(1, shared))
     (store,) = shared.values()
     assert isinstance(store, image_store.ImageStore)
-    held = sum(block.nbytes for block in store.blocks)
-    build(params, DataContext(2, shared))  # another split of the same images
-    assert sum(block.nbytes for block in store.blocks) == held == 12 * 3 * 32 * 32
+    assert store.nbytes == 12 * 3 * 32 * 32
+    build(folder_params(photos), DataContext(2, shared))  # another split of the same images
+    assert store.nbytes == 12 * 3 * 32 * 32
+    assert len(first.part("train")) == 9
+
+
+def test_images_of_a_size_are_freed_with_the_last_data_that_uses_them(photos: Path) -> None:
+    shared: dict[str, object] = {}
+    small, same, large = (build(folder_params(photos, *sets), DataContext(1, shared))
+                          for sets in ((), ("data.batch_size=2",), ("data.size=40",)))  # fmt: skip
+    (store,) = shared.values()
+    assert isinstance(store, image_store.ImageStore)
+    sizes = [12 * 3 * side * side for side in (32, 40)]
+    assert store.nbytes == sum(sizes)
+    del small
+    assert store.nbytes == sum(sizes)
+    assert len(list(same.part("train").batches(torch.arange(9), 3, None, torch.device("cpu")))) == 3
+    del same
+    assert store.nbytes == sizes[1]
+    valid = large.part("valid")
+    del large
+    assert store.nbytes == sizes[1] and len(list(valid.batches(torch.arange(3), 3, None, torch.device("cpu")))) == 1
+    del valid
+    assert store.nbytes == 0
+    again = build(folder_params(photos), DataContext(1, shared))
+    assert store.nbytes == sizes[0] and len(again.part("train")) == 9
+
+
+def test_memory_that_one_size_leaves_holds_the_next(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[int] = Counter()
+    load = image_store.load_pixels
+
+    def counted(path: Path, side: int, resize: Resize) -> Tensor:
+        read[side] += 1
+        return load(path, side, resize)
+
+    monkeypatch.setattr(image_store, "load_pixels", counted)
+    shared: dict[str, object] = {}
+    room = f"data.memory={12 * 3 * 40 * 40 / (1 << 30)!r}"
+    small = build(folder_params(photos, room), DataContext(1, shared))
+    large = build(folder_params(photos, room, "data.size=40"), DataContext(1, shared))
+    (store,) = shared.values()
+    assert isinstance(store, image_store.ImageStore)
+
+    def epoch() -> Tensor:
+        whole = large.part("train")
+        return torch.cat([b.inputs[0] for b in whole.batches(torch.arange(9), 3, None, torch.device("cpu"))])
+
+    assert read == {32: 12, 40: 4}  # of the second size as many as there was room for
+    first = epoch()
+    before = read[40]
+    assert before > 4
+    del small
+    assert torch.equal(epoch(), first)
+    assert torch.equal(epoch(), first)
+    assert read[40] - before <= 9 and store.nbytes <= 12 * 3 * 40 * 40
+    held = read[40]
+    epoch()
+    assert read[40] == held

@@ -15,7 +15,7 @@ from dotexp_vision.models.heads import linear, mlp
 from pydantic import ValidationError
 from torch import nn
 
-from specs import IMAGES, resolved
+from specs import IMAGES, faults, only, resolved
 
 
 def names(head: nn.Module) -> list[str]:
@@ -160,3 +160,22 @@ def test_what_a_stage_trains_counts_as_fastais(head: str, freeze: str, trainable
     text = IMAGES.replace("resnet18", "resnet34").replace("head mlp", f"head {head}").replace("freeze body", freeze)
     plan, _ = make_plan(resolved(text), Breeds())
     assert sum(group.trainable_parameters for group in plan.stages[0].groups) == trainable
+
+
+def test_y_range_is_for_numbers_alone() -> None:
+    bounded = IMAGES.replace("head mlp", "head mlp(y_range = 0..1)")
+    said = only(bounded)
+    assert (said.code, said.span and said.span.text) == ("E304", "0..1")
+    assert said.message == "`y_range` is for regression, and `digits` is classification"
+    several = 'image_list("t.csv", label_separator = " ")'
+    assert "`image_list` is multilabel" in only(with_data(bounded, several, "binary_cross_entropy")).message
+    assert faults(with_data(bounded, 'image_list("t.csv", target = 1)', "mse")) == []
+    assert faults(IMAGES.replace("head mlp", "head mlp(y_range = none)")) == []
+    assert faults(IMAGES, "model.head.y_range=0..5") == [("E304", "0..5")]
+    named = bounded.replace("0..1", "bounds").replace("experiment photos", "experiment photos param bounds = 0..1")
+    assert [code for code, _ in faults(named)] == ["E304"]
+
+
+def with_data(text: str, data: str, loss: str) -> str:
+    other = text.replace("digits(classes = 0..4)", data).replace("loss cross_entropy", f"loss {loss}")
+    return other.replace("metrics accuracy", "")

@@ -200,7 +200,8 @@ def test_calibration_error_by_hand() -> None:
         assert row == (*expected[:2], pytest.approx(expected[2], abs=1e-6), pytest.approx(expected[3]))
     error = sum(n * abs(mean - share) for _, n, mean, share in bins) / 7
     assert text(made).startswith(f"Expected calibration error {error:.4f}.")
-    assert "on the whole the model is too sure of itself" in text(made)
+    assert text(made).endswith("The mean probability of the predicted class is 0.7200, the share that is right 0.4286: "
+                               "the model is overconfident.")  # fmt: skip
     (plot,) = plots(made)
     upper, lower = plot.draw().axes
     assert list(upper.lines[1].get_xdata()) == pytest.approx([row[2] for row in bins], abs=1e-6)
@@ -208,6 +209,21 @@ def test_calibration_error_by_hand() -> None:
     assert [(patch.get_height(), round(patch.get_x() + patch.get_width() / 2, 2)) for patch in lower.patches] == [
         (3, 0.5), (2, 0.7), (2, 0.9)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "verdict"),
+    [
+        ([[0.9, 0.1], [0.8, 0.2]], [1, 1], "overconfident"),
+        ([[0.9, 0.1], [0.8, 0.2]], [0, 0], "underconfident"),
+        ([[0.75, 0.25]] * 4, [0, 0, 0, 1], "neither overconfident nor underconfident"),
+    ],
+)
+def test_the_verdict_compares_mean_confidence_with_accuracy(
+    outputs: list[list[float]], targets: list[int], verdict: str
+) -> None:
+    made = reports.calibration(CalibrationParams())(subject(outputs, targets, classes=("no", "yes")))
+    assert text(made).endswith(f": the model is {verdict}.")
 
 
 # Several labels
@@ -229,6 +245,22 @@ def test_several_labels_are_counted_each_by_itself() -> None:
     losses = one(reports.top_losses(TopLossesParams(k=1))(labelled())).blocks[1]
     assert isinstance(losses, Table)
     assert losses.rows[0][:3] == ("c.jpg", "none", "sea, sun")
+
+
+def test_one_label_is_counted_as_one_of_several_is() -> None:
+    one_label = {"task": Task.multilabel, "classes": ("sun",)}
+    seen = subject([[0.9], [0.6], [0.4], [0.2], [0.1]], [[1], [0], [1], [0], [0]], **one_label)  # type: ignore[arg-type]
+    assert table(reports.confusion_matrix(ConfusionMatrixParams())(seen)) == (("sun", 1, 1, 1, 2),)
+    assert table(reports.per_class(PerClassParams())(seen)) == (
+        ("sun", 0.5, 0.5, 0.5, 2),
+        ("mean over classes", 0.5, 0.5, 0.5, 2),
+    )
+    nowhere = subject([[0.1]] * 3, [[0]] * 3, **one_label)  # type: ignore[arg-type]
+    assert table(reports.confusion_matrix(ConfusionMatrixParams())(nowhere)) == (("sun", 0, 0, 0, 3),)
+    assert table(reports.per_class(PerClassParams())(nowhere))[0] == ("sun", 0.0, 0.0, 0.0, 0)
+    everywhere = subject([[0.9]] * 3, [[1]] * 3, **one_label)  # type: ignore[arg-type]
+    assert table(reports.confusion_matrix(ConfusionMatrixParams())(everywhere)) == (("sun", 3, 0, 0, 0),)
+    assert table(reports.per_class(PerClassParams())(everywhere))[0] == ("sun", 1.0, 1.0, 1.0, 3)
 
 
 def test_calibration_of_several_labels_is_over_all_of_them() -> None:
