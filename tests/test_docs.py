@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -74,6 +76,42 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), (page, target)
 
 
+def test_test_files_and_scripts_that_are_named_exist() -> None:
+    named = {(page, path) for page in PAGES for path in re.findall(r"\btests/[\w/]+\.py\b", page.read_text())}
+    assert len(named) >= 4
+    for page, path in named:
+        assert (REPOSITORY / path).is_file(), (page, path)
+    for page in PAGES:
+        for module in re.findall(r"python -m (tests[\w.]*)", page.read_text()):
+            path = REPOSITORY / module.replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), (page, module)
+
+
+def test_every_defence_has_the_tests_that_it_names() -> None:
+    text = LANGUAGE.read_text()
+    rows = re.findall(
+        r"^\| (.+?) \| .+ \| (.*?) \|$", text[text.index("## Threats") : text.index("Not defended:")], re.M
+    )
+    defences = dict(rows[1:])
+    assert len(defences) >= 10
+    for defence, cell in defences.items():
+        assert "`test_" in cell, defence
+        for path, names in re.findall(r"`(tests/[\w/]+\.py)`: ([^;]+)", cell):
+            code = (REPOSITORY / path).read_text()
+            for name in re.findall(r"`(test_\w+)`", names):
+                assert f"def {name}(" in code, (defence, path, name)
+
+
+def test_the_readmes_spec_is_the_one_that_its_command_runs() -> None:
+    """But for comments and white space."""
+    readme = (REPOSITORY / "README.md").read_text()
+    (shown,) = blocks(REPOSITORY / "README.md", "exp")
+    run = re.findall(r"spec-runner run ([^`\n]+)", readme)[0].split()
+    assert all((REPOSITORY / path).is_file() for path in run)
+    written = (REPOSITORY / run[-1]).read_text()
+    assert shown.split() == re.sub(r"#.*", "", written).split()
+
+
 def test_the_gallery_lists_every_spec() -> None:
     text = (REPOSITORY / "specs" / "README.md").read_text()
     assert {path.name for path in (REPOSITORY / "specs").glob("*.exp")} == set(
@@ -81,13 +119,20 @@ def test_the_gallery_lists_every_spec() -> None:
     )
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    script = (REPOSITORY / ".ci" / "run").read_text()
-    command = blocks(REPOSITORY / "README.md", "sh")[-1]
-    shown = script.replace('bash -euo pipefail -c "$command"', "")
-    printed = subprocess.run(["bash", "-c", shown], cwd=REPOSITORY / ".ci", capture_output=True, text=True, check=False)
-    assert "pytest" in command
-    assert command.strip() in printed.stdout or printed.returncode != 0
+def test_ci_runs_the_readmes_test_command(tmp_path: Path) -> None:
+    """The whole script, with a `bash` first on the path that prints what it is asked to run."""
+    shell = shutil.which("bash")
+    assert shell is not None
+    fake = tmp_path / "bash"
+    fake.write_text(f"#!{shell}\nprintf '%s\\n' \"$@\"\n")
+    fake.chmod(0o755)
+    script = REPOSITORY / ".ci" / "run"
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([shell, script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    text = (REPOSITORY / "README.md").read_text()
+    command = re.findall(r"<!-- test command -->\n```sh\n(.*?)\n```", text)[0]
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"+ {command}", "-euo", "pipefail", "-c", command]
 
 
 def test_no_machine_path_and_no_registry_in_what_is_committed() -> None:
