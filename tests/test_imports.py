@@ -62,7 +62,7 @@ def test_a_folder_imports_downward_only(folder: str) -> None:
                 assert parts[1] in allowed, f"{file} imports {name}, which stands above {folder}"
 
 
-HELPERS = ("callback", "data", "report", "schedules", "seeds", "splits", "weights")
+HELPERS = ("callback", "data", "fields", "report", "schedules", "seeds", "splits", "tables", "weights")
 """Modules that plugins may import beside the names `dotexp` exports."""
 
 

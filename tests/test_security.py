@@ -23,7 +23,7 @@ from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Diagnostic, render
 from dotexp.language.source import source_from_text
 from dotexp.runs.folder import create_run
-from dotexp_collab.data import sources
+from dotexp.sdk.tables import files
 from dotexp_collab.data.params import RatingsParams
 from dotexp_collab.data.ratings import build
 from dotexp_vision.data.decode import MOST_PIXELS, UnreadableImageError, read_image
@@ -235,7 +235,7 @@ def test_a_large_base_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_in_ratings_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST", 1_000_000)
+    monkeypatch.setattr(files, "LARGEST", 1_000_000)
     bomb = tmp_path / "bomb.gz"
     bomb.write_bytes(gzip.compress(b"1,2,3\n" * 200_000))
     assert bomb.stat().st_size < 10_000

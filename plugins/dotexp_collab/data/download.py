@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from hashlib import sha256
-from http.client import HTTPException
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 _TIMEOUT = 30.0
 _READ = 1 << 20
 
 
 class Archive(NamedTuple):
-    """A zip file somewhere: its size in bytes and SHA-256, the folder that it holds, and that folder's most bytes."""
+    """A zip file on the network: its size in bytes and SHA-256, and the folder in it with that folder's most bytes."""
 
     url: str
     size: int
@@ -35,30 +31,25 @@ class Archive(NamedTuple):
 
 
 class FetchError(Exception):
-    """An archive cannot be had, is not the published one, or cannot be unpacked; the message says why."""
+    """An archive cannot be downloaded, is not the published one, or cannot be unpacked; the message says why."""
 
 
 def fetch(archive: Archive, into: Path) -> Path:
-    """Put an archive's folder into a folder, from an archive that lies there, else from the network; return it.
+    """Unpack an archive's folder into `into` and return it; an archive that is not there already is downloaded.
 
     At any time the folder is there whole, or not at all. Raises FetchError.
     """
     target = into / archive.folder
-    packed = into / archive.name
     try:
         into.mkdir(parents=True, exist_ok=True)
-        if packed.is_file():
-            _check(packed, archive)
-            _unpack_into(packed, archive, target)
+        if (into / archive.name).is_file():
+            _check(into / archive.name, archive)
+            _unpack_into(into / archive.name, archive, target)
         else:
-            with _scratch(into / f".{archive.name}.{token_hex(6)}.part") as part:
-                _download(archive, part)
-                _check(part, archive)
-                _unpack_into(part, archive, target)
-    except (OSError, HTTPException) as error:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        said = (cause.strerror if isinstance(cause, OSError) else None) or cause
-        raise FetchError(f"{archive.url} cannot be fetched into {into}: {said}") from error
+            with _scratch(into / f".{archive.name}.{token_hex(6)}.part") as folder:
+                _unpack_into(_download(archive, folder), archive, target)
+    except OSError as error:  # what requests raises is an OSError too
+        raise FetchError(f"{archive.url} cannot be fetched into {into}: {error.strerror or error}") from error
     return target
 
 
@@ -98,27 +89,47 @@ def _refuse_name(entry: zipfile.ZipInfo, packed: Path) -> None:
         raise FetchError(f"{packed} holds `{entry.filename}`, which is no file inside it")
 
 
-def _download(archive: Archive, part: Path) -> None:
-    seen = 0
-    with urllib.request.urlopen(archive.url, timeout=_TIMEOUT) as answer, part.open("xb") as out:
-        while data := answer.read(_READ):
-            seen += len(data)
-            if seen > archive.size:
-                raise FetchError(f"{archive.url} is longer than the {archive.size:,} bytes that are published")
-            out.write(data)
+class _BoundedWriter:
+    """A file that takes no more bytes than the archive has."""
+
+    def __init__(self, file: IO[bytes], archive: Archive) -> None:
+        self._file = file
+        self._archive = archive
+        self._left = archive.size
+
+    def write(self, data: bytes) -> int:
+        """Write bytes; raises FetchError for more than were published."""
+        self._left -= len(data)
+        if self._left < 0:
+            published = f"the {self._archive.size:,} bytes that were published"
+            raise FetchError(f"{self._archive.url} is longer than {published}")
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._file.flush()
+
+
+def _download(archive: Archive, folder: Path) -> Path:
+    """Download an archive into a folder; Pooch checks its sum. Raises FetchError, OSError."""
+    import pooch
+
+    def bounded(url: str, path: str, *_: Any) -> None:
+        with open(path, "wb") as file:
+            pooch.HTTPDownloader(timeout=_TIMEOUT)(url, _BoundedWriter(file, archive), None)
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(archive.url, f"sha256:{archive.sha256}", archive.name, folder, downloader=bounded))
+    except ValueError:  # the sum is another one
+        raise FetchError(f"{archive.url} is not what was published: its SHA-256 is another one") from None
 
 
 def _check(packed: Path, archive: Archive) -> None:
-    size = packed.stat().st_size
-    digest = sha256()
-    with packed.open("rb") as file:
-        while data := file.read(_READ):
-            digest.update(data)
-    if (size, digest.hexdigest()) != (archive.size, archive.sha256):
-        raise FetchError(
-            f"{archive.name} is not what was published: {size:,} bytes, SHA-256 {digest.hexdigest()[:16]}…; "
-            f"published: {archive.size:,} bytes, {archive.sha256[:16]}…"
-        )
+    import pooch
+
+    if pooch.file_hash(str(packed), "sha256") != archive.sha256:
+        raise FetchError(f"{packed} is not what was published: its SHA-256 is another one")
 
 
 def _unpack_into(packed: Path, archive: Archive, target: Path) -> None:
@@ -131,12 +142,8 @@ def _unpack_into(packed: Path, archive: Archive, target: Path) -> None:
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
-    """A path for a while: whatever was made there is gone afterwards."""
+    """Yield a path; whatever folder was made there is removed afterwards."""
     try:
         yield path
     finally:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
+        shutil.rmtree(path, ignore_errors=True)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from dotexp import OfKind, Params, Positional, Use
+from dotexp.sdk.fields import ColumnName, Encoding, Header, Separator
 from pydantic import Field, model_validator
-
-from dotexp_collab.data.params import ColumnName, Encoding, Header, Separator
 
 Columns = Annotated[tuple[ColumnName, ...], Field(max_length=1000)]
 

@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from dotexp import ComponentError
+from dotexp.sdk.tables import Column, Digest, TextFormat, find_column, open_table
 
-from dotexp_collab.data.columns import Name, column_number
 from dotexp_collab.data.feature_params import FeatureTableParams
-from dotexp_collab.data.params import Header
-from dotexp_collab.data.reading import open_table
-from dotexp_collab.data.sources import Digest, Form
 
 MOST = 1_000_000
 """Features that a table may have."""
@@ -67,18 +64,20 @@ def read_features(params: FeatureTableParams, digest: Digest, field: str) -> Des
     return Described(tuple(names), known)
 
 
-def _frame(params: FeatureTableParams, columns: Sequence[Name], digest: Digest, field: str) -> tuple[pl.DataFrame, str]:
+def _frame(
+    params: FeatureTableParams, columns: Sequence[Column], digest: Digest, field: str
+) -> tuple[pl.DataFrame, str]:
     """The columns as text, `"0"`, `"1"`, …, with the rows' numbers as `line`, and what these count."""
     named = any(isinstance(column, str) for column in columns)
-    header = named if params.header is Header.auto else params.header
-    form = Form(params.separator, params.quotes, params.encoding, header)
-    table = open_table(params.path, field, form, (params.id,), digest)
-    numbers = [column_number(table, column, field) for column in columns]
+    header = params.header if isinstance(params.header, bool) else named
+    form = TextFormat(params.separator, params.quotes, params.encoding, header)
+    table = open_table(params.path, field, form, digest)
+    numbers = [find_column(table, column, field) for column in columns]
     blocks = [block.frame.with_columns(block.lines.alias("line")) for block in table.blocks(numbers)]
     return pl.concat(blocks), table.unit
 
 
-def _columns(params: FeatureTableParams) -> Iterator[tuple[Name, str]]:
+def _columns(params: FeatureTableParams) -> Iterator[tuple[Column, str]]:
     for kind, columns in (
         ("categories", params.categories),
         ("flags", params.flags),

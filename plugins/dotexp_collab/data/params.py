@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotexp import DataParams, OfKind, Params, Percent, Positional, Range, Use
+from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
 LARGEST = 1e6
@@ -14,12 +15,6 @@ LARGEST = 1e6
 
 MOVIELENS = ("100k", "1m", "25m", "latest-small")
 """MovieLens data sets by the names their publisher gives them."""
-
-
-class Header(StrEnum):
-    """Whether a file's first line names its columns: `auto` looks at it."""
-
-    auto = "auto"
 
 
 class OnBad(StrEnum):
@@ -37,20 +32,6 @@ class Memory(StrEnum):
     mapped = "mapped"
 
 
-def _one_separator(text: str) -> str:
-    if text != "::" and (len(text) != 1 or text.isalnum() or text in '"\r\n'):
-        raise ValueError('a separator is one character, no letter, digit, quote or line break, or else "::"')
-    return text
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        "a".encode(name)
-    except (LookupError, UnicodeError):
-        raise ValueError(f"no text encoding is called `{name}`; utf-8 and latin-1 are the usual ones") from None
-    return name
-
-
 def _moderate(span: Range) -> Range:
     if max(abs(span.low), abs(span.high)) > LARGEST:
         raise ValueError(f"both ends lie within {-LARGEST:g}..{LARGEST:g}")
@@ -63,12 +44,7 @@ def _published(name: str) -> str:
     return name
 
 
-Fraction = Annotated[float, Percent(), Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-ColumnName = Annotated[int, Field(ge=0, le=10_000)] | Annotated[str, Field(min_length=1, max_length=1000)]
 BoundedRange = Annotated[Range, AfterValidator(_moderate)]
-Separator = Annotated[str, AfterValidator(_one_separator)]
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Split = Annotated[Use, OfKind("split")]
 Features = Annotated[Use, OfKind("features")]
 

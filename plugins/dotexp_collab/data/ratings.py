@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dotexp import ComponentError, DataContext, Use
+from dotexp.sdk.tables import (
+    Column,
+    Digest,
+    RowFaults,
+    Table,
+    TextFormat,
+    find_column,
+    is_compressed,
+    open_table,
+    refuse_rows,
+    skipped_rows,
+)
 
-from dotexp_collab.data.columns import Name, Table, column_number
 from dotexp_collab.data.dataset import RatingsData, Source, assemble
-from dotexp_collab.data.faults import Faults, refuse, skipped
 from dotexp_collab.data.features import Described
 from dotexp_collab.data.ids import Ids
 from dotexp_collab.data.params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
-from dotexp_collab.data.reading import open_table
 from dotexp_collab.data.rows import Rows, Wanted, read_rows
-from dotexp_collab.data.sources import Digest, Form, is_packed
 from dotexp_collab.data.splits import Way, split_rows
 from dotexp_collab.data.titles import read_titles
 
@@ -33,7 +42,7 @@ class _Read(NamedTuple):
     """What was read: the rows and what is wrong with others, by the parameter that names the file; ids and titles."""
 
     tables: dict[str, Rows]
-    faults: Mapping[str, Faults]
+    faults: Mapping[str, RowFaults]
     users: Sequence[str]
     items: Sequence[str]
     titles: Mapping[str, str] | None
@@ -71,7 +80,7 @@ def read(params: RatingsParams, seed: int, features: Mapping[str, Reader], expec
             titles=found.titles,
             features=described,
             skipped=sum(fault.bad for fault in faults) if params.on_bad is OnBad.skip else None,
-            notes=(*_expected(found.faults["path"], expected), *skipped(faults)),
+            notes=(*_expected(found.faults["path"], expected), *skipped_rows(faults)),
             mapped=mapped,
         )
     )
@@ -82,23 +91,23 @@ def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest
     users, items = Ids(), Ids()
     titles: Mapping[str, str] | None = None
     tables: dict[str, Rows] = {}
-    faults: dict[str, Faults] = {}
+    faults: dict[str, RowFaults] = {}
     if "items" in files:
         titles, faults["items"] = _titles(params, files["items"], digest)
     for field, path in files.items():
         if field != "items":
-            table = open_table(path, field, _form(params), (params.user, params.item, params.rating), digest)
+            table = open_table(path, field, _form(params), digest, second=field != "path")
             wanted = _wanted(table, params, field == "path")
             tables[field], faults[field] = read_rows(table, wanted, users, items, titles, mapped)
     if params.on_bad is OnBad.error:
-        refuse(list(faults.values()))
+        refuse_rows(list(faults.values()), "on_bad = skip leaves such rows out, and counts them")
     for field, rows in tables.items():
         if not len(rows):
             raise ComponentError(f"{files[field]} has no row that can be used", field=field)
     return _Read(tables, faults, users.texts, items.texts, titles)
 
 
-def _expected(faults: Faults, rows: int | None) -> Iterator[str]:
+def _expected(faults: RowFaults, rows: int | None) -> Iterator[str]:
     if rows is not None and faults.rows != rows:
         yield f"{faults.name} has {faults.rows:,} rows, and {rows:,} were published: is it whole?"
 
@@ -108,7 +117,7 @@ def is_mapped(memory: Memory, path: Path) -> bool:
     if memory is not Memory.auto:
         return memory is Memory.mapped
     size = path.stat().st_size
-    return size > (LARGE // 4 if is_packed(path, "path") else LARGE)
+    return size > (LARGE // 4 if is_compressed(path, "path") else LARGE)
 
 
 def _files(params: RatingsParams) -> dict[str, Path]:
@@ -120,30 +129,47 @@ def _files(params: RatingsParams) -> dict[str, Path]:
         message = "\n".join(f"there is no file {files[field]}" for field in missing)
         raise ComponentError(message, field=missing[0], code="E401")
     for field, path in files.items():
-        is_packed(path, field)  # opens it, and so tells of a folder or a pipe
+        is_compressed(path, field)  # opens it, and so tells of a folder or a pipe
     return files
 
 
-def _titles(params: RatingsParams, path: Path, digest: Digest) -> tuple[dict[str, str], Faults]:
+def _titles(params: RatingsParams, path: Path, digest: Digest) -> tuple[dict[str, str], RowFaults]:
     named = isinstance(params.item_id, str) or isinstance(params.title, str)
-    form = Form(params.items_separator, params.quotes, params.items_encoding, named, "items_encoding")
+    form = TextFormat(params.items_separator, params.quotes, params.items_encoding, named, "items_encoding")
     return read_titles(path, "items", form, (params.item_id, params.title), digest)
 
 
-def _form(params: RatingsParams) -> Form:
-    return Form(params.separator, params.quotes, params.encoding, params.header)
+def _form(params: RatingsParams) -> TextFormat:
+    chosen = params.user, params.item, params.rating
+    named = any(isinstance(column, str) for column in chosen)
+    header = params.header if isinstance(params.header, bool) else named or partial(_is_header, chosen)
+    return TextFormat(params.separator, params.quotes, params.encoding, header)
+
+
+def _is_header(chosen: Sequence[Column], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether none of the chosen fields of the first row is a number."""
+    cells = [rows[0][column] for column in chosen if isinstance(column, int) and column < len(rows[0])]
+    return len(cells) == len(chosen) and all(cell and not _is_number(cell) for cell in cells)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _wanted(table: Table, params: RatingsParams, splits: bool) -> Wanted:
     """Find the columns' numbers; those that the splits look at, too, in the file that is split."""
-    chosen = {field: column_number(table, getattr(params, field), field) for field in ("user", "item", "rating")}
+    chosen = {field: find_column(table, getattr(params, field), field) for field in ("user", "item", "rating")}
     if len(set(chosen.values())) < 3:
         raise ComponentError(f"user, item and rating are three columns of {table.path}, and two of these are the same")
     ways = {field: way for field, way in _splits(params).items() if splits}
     timed = any(isinstance(way, NewestParams | LeaveLastParams) for way in ways.values())
-    time = column_number(table, params.time, "time") if timed and params.time is not None else None
-    flags: Mapping[Name, int] = {
-        way.column: column_number(table, way.column, field)
+    time = find_column(table, params.time, "time") if timed and params.time is not None else None
+    flags: Mapping[Column, int] = {
+        way.column: find_column(table, way.column, field)
         for field, way in ways.items()
         if isinstance(way, ColumnSplitParams)
     }

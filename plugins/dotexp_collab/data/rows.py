@@ -9,10 +9,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import polars as pl
+from dotexp.sdk.tables import Block, Column, RowFaults, Table
 from numpy.typing import NDArray
 
-from dotexp_collab.data.columns import Block, Name, Table
-from dotexp_collab.data.faults import Faults
 from dotexp_collab.data.ids import Codes, Ids
 
 Flags = NDArray[np.bool_]
@@ -36,7 +35,7 @@ class Rows:
     items: Codes
     ratings: NDArray[np.float32]
     times: NDArray[np.float64] | None = None
-    flags: Mapping[Name, Flags] = field(default_factory=dict)
+    flags: Mapping[Column, Flags] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -49,17 +48,17 @@ class Wanted(NamedTuple):
     item: int
     rating: int
     time: int | None
-    flags: Mapping[Name, int]
+    flags: Mapping[Column, int]
 
 
 def read_rows(
     table: Table, wanted: Wanted, users: Ids, items: Ids, catalogue: Mapping[str, Any] | None, mapped: bool
-) -> tuple[Rows, Faults]:
+) -> tuple[Rows, RowFaults]:
     """Read a table's rows that can be used, and what is wrong with the others.
 
     `catalogue` are the items that there are (None: any); `mapped` writes the columns to temporary files and maps them.
     """
-    faults = Faults(str(table.path), table.field, table.unit)
+    faults = RowFaults(str(table.path), table.field, table.unit)
     timed = wanted.time is not None
     columns = [wanted.user, wanted.item, wanted.rating, *([wanted.time] if wanted.time is not None else [])]
     first_flag = len(columns)
@@ -175,7 +174,7 @@ class _Reader:
 
     width: int
     timed: bool
-    flags: Mapping[Name, str]
+    flags: Mapping[Column, str]
     _dated: bool | None = None
 
     def judge(self, block: Block, catalogue: Mapping[str, Any] | None) -> tuple[pl.DataFrame, pl.Series | None]:
@@ -253,7 +252,7 @@ def _flag(column: pl.Expr) -> pl.Expr:
     return pl.when(lower.is_in([*_YES, *_NO])).then(lower.is_in(_YES))
 
 
-def _flag_reason(name: Name, column: pl.Expr) -> pl.Expr:
+def _flag_reason(name: Column, column: pl.Expr) -> pl.Expr:
     where = pl.lit(f"column {name}: ")
     return (
         pl.when(column.is_null())

@@ -7,27 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from dotexp import OfKind, Positional, Task, Use
+from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Separator
 from pydantic import AfterValidator, Field, model_validator
 
 from dotexp_vision.data.dataset_names import DATASETS, Known
-from dotexp_vision.data.params import Count, Fraction, ImageParams
+from dotexp_vision.data.params import ImageParams
 
-
-def _one_separator(text: str) -> str:
-    if len(text) != 1 or text.isalnum() or text in '"\r\n':
-        raise ValueError("a separator is one character, no letter, digit, quote or line break")
-    return text
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        "a".encode(name)
-    except (LookupError, UnicodeError):
-        raise ValueError(f"no text encoding is called `{name}`; utf-8 and latin-1 are the usual ones") from None
-    return name
-
-
-ColumnName = Annotated[int, Field(ge=0, le=10_000)] | Annotated[str, Field(min_length=1, max_length=1000)]
 HeldOut = Fraction | Count | Path | Annotated[Use, OfKind("split")]
 
 
@@ -59,11 +44,12 @@ class ImageListParams(ImageParams):
     target: ColumnName | tuple[ColumnName, ...] | None = Field(
         None, description="column of the number to learn, or columns of several; none: classes are learned"
     )
-    separator: Annotated[str, AfterValidator(_one_separator)] | None = Field(
-        None, description="what stands between a table's fields; none: a tab in a .tsv file, else a comma"
+    separator: Separator | None = Field(
+        None,
+        description='what stands between a table\'s fields, one character or "::"; none: a tab in .tsv, else a comma',
     )
     header: bool = Field(True, description="whether the first line of a text file names the columns")
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field("utf-8", description="encoding of a text file")
+    encoding: Encoding = Field("utf-8", description="encoding of a text file")
     valid: HeldOut = Field(
         0.2,
         description="images to validate with: a fraction, a count, a table of the same form, a .txt file with a name "

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dotexp import ComponentError, DataContext, Task, Use
+from dotexp.sdk.tables import TextFormat, WholeTable, read_lines, read_table
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
 from dotexp_vision.data.list_params import ImageListParams
 from dotexp_vision.data.listing import SUFFIXES, image_files, label_in, some
 from dotexp_vision.data.params import OnBad, one_group
-from dotexp_vision.data.table import Table, read_table, read_text
 from dotexp_vision.data.targets import Example, Label
 
 _YES = ("1", "true", "yes")
@@ -56,8 +56,10 @@ def build(params: ImageListParams, context: DataContext) -> ImageData:
     return assemble(params, found, context)
 
 
-def _table(params: ImageListParams, path: Path, field: str) -> Table:
-    return read_table(path, field, params.separator, params.header, params.encoding)
+def _table(params: ImageListParams, path: Path, field: str) -> WholeTable:
+    separator = params.separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    form = TextFormat(separator, encoding=params.encoding, header=params.header, quotes_field="")
+    return read_table(path, field, form, second=field != "table")
 
 
 def _in_folder(params: ImageListParams, folder: Path, root: Path, field: str) -> list[Example]:
@@ -80,7 +82,7 @@ def _in_folder(params: ImageListParams, folder: Path, root: Path, field: str) ->
     return examples
 
 
-def _in_table(params: ImageListParams, table: Table, root: Path) -> list[Example]:
+def _in_table(params: ImageListParams, table: WholeTable, root: Path) -> list[Example]:
     """Examples of a table, a row each; raises ComponentError with all the rows that cannot be used."""
     label_of = _labels(params, table)
     examples: list[Example] = []
@@ -93,7 +95,7 @@ def _in_table(params: ImageListParams, table: Table, root: Path) -> list[Example
         if not name:
             faults.append((row, "no file name"))
         elif identity in first:
-            faults.append((row, f"{identity} stands in {table.places[first[identity]]} already"))
+            faults.append((row, f"{identity} stands in {table.place(first[identity])} already"))
         elif params.on_bad is OnBad.error and not (root / identity).is_file():
             faults.append((row, f"there is no file {identity}"))
             missing.append(identity)
@@ -116,7 +118,7 @@ def _where(root: Path, missing: Sequence[str]) -> str:
     return f"files were looked for in {root}: path = … says where else, and on_bad = skip leaves missing ones out"
 
 
-def _labels(params: ImageListParams, table: Table) -> Callable[[int, str], Label | _Fault]:
+def _labels(params: ImageListParams, table: WholeTable) -> Callable[[int, str], Label | _Fault]:
     """Return what tells a row's label, by its number and the image's identity."""
     if params.task is Task.regression:
         columns = [table.column(column, "target") for column in params.targets]
@@ -158,7 +160,7 @@ def _numbers(cells: Sequence[str]) -> Label | _Fault:
     return tuple(numbers) if all(map(isfinite, numbers)) else _Fault("a target that is not a finite number")
 
 
-def _by_column(use: Use, table: Table | None, examples: Sequence[Example], part: str) -> list[Example]:
+def _by_column(use: Use, table: WholeTable | None, examples: Sequence[Example], part: str) -> list[Example]:
     """Take the rows whose column holds 1, true or the part's own name."""
     if table is None:
         raise ComponentError(f"`{use.name}` names a column, and a folder has none", part)
@@ -166,14 +168,14 @@ def _by_column(use: Use, table: Table | None, examples: Sequence[Example], part:
     return [e for e, cell in zip(examples, cells, strict=True) if cell in _YES or cell in _PARTS[part]]
 
 
-def _cells(use: Use, table: Table, part: str) -> list[str]:
+def _cells(use: Use, table: WholeTable, part: str) -> list[str]:
     wanted = dict(use.params).get("column")
     if not isinstance(wanted, (int, str)):
         raise ComponentError(f"`{use.name}` says nothing of a column", part)
     return [cell.lower() for cell in table.column(wanted, part)]
 
 
-def _unclear(params: ImageListParams, table: Table) -> Iterator[tuple[int, str]]:
+def _unclear(params: ImageListParams, table: WholeTable) -> Iterator[tuple[int, str]]:
     """Rows of which a column does not say whether they are held out."""
     known = (*_YES, *_NO, *(name for names in _PARTS.values() for name in names))
     for part, use in (("valid", params.valid), ("test", params.test)):
@@ -198,9 +200,7 @@ def _by_folder(
 
 def _by_names(params: ImageListParams, path: Path, pool: Mapping[str, Example], part: str) -> list[Example]:
     """Take the images that a text file names, a name a line."""
-    if not path.is_file():
-        raise ComponentError(f"{path} does not exist", part, code="E401")
-    names = [line.strip() for line in read_text(path, part, params.encoding).splitlines()]
+    names = [line.strip() for line in read_lines(path, part, params.encoding)]
     lines = {os.path.normpath(name + params.suffix): number for number, name in enumerate(names, 1) if name}
     unknown = [f"line {number}: {name}" for name, number in lines.items() if name not in pool]
     if unknown:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from dotexp import DataParams, OfKind, Percent, Positional, Range, Use
+from dotexp import DataParams, OfKind, Positional, Range, Use
+from dotexp.sdk.fields import Count, Fraction
 from pydantic import AfterValidator, Field, model_validator
 
 
@@ -28,8 +29,6 @@ def one_group(pattern: str) -> str:
     return pattern
 
 
-Fraction = Annotated[float, Percent(), Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
 FolderName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_folder_name)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_group)]
 Transform = Annotated[Use, OfKind("transform")]

@@ -18,9 +18,9 @@ from dotexp import ComponentError, DataContext, Problem, Task, UsageError, Use
 from dotexp.engine.build.probe import Probe
 from dotexp.experiment.checking import load as load_spec
 from dotexp.planning.planner import make_plan
+from dotexp.sdk.tables import files
 from dotexp_collab import dotexp_components
 from dotexp_collab.data import dataset as assembling
-from dotexp_collab.data import sources
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.params import ColumnSplitParams, OnBad, RatingsParams
 from dotexp_collab.data.ratings import build
@@ -520,7 +520,7 @@ def test_a_file_is_read_in_blocks_without_a_difference(
     path = written(tmp_path, text, "whole.csv")
     packed = written(tmp_path, gzip.compress(text.encode(), mtime=0), "whole.csv.gz")
     whole, problem = load(path, valid=20, on_bad=OnBad.skip), refused(path)
-    monkeypatch.setattr(sources, "BLOCK", size)
+    monkeypatch.setattr(files, "BLOCK", size)
     for file in (path, packed):
         data = load(file, valid=20, on_bad=OnBad.skip)
         assert data.facts.vocabulary == whole.facts.vocabulary
@@ -530,8 +530,8 @@ def test_a_file_is_read_in_blocks_without_a_difference(
 
 
 def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "BLOCK", 1000)
-    monkeypatch.setattr(sources, "_LONGEST", 5000)
+    monkeypatch.setattr(files, "BLOCK", 1000)
+    monkeypatch.setattr(files, "LONGEST", 5000)
     problem = refused(written(tmp_path, "1,2,3\n" + "x" * 20_000))
     assert "line 2: longer than 5,000 characters" in problem.message
     problem = refused(written(tmp_path, '1,2,3\n4,"5,6\n' + "7,8,9\n" * 3000))

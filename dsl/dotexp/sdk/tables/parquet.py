@@ -1,4 +1,4 @@
-"""Parquet files of ratings, read in blocks of rows as text."""
+"""Parquet files, read in blocks of rows as text."""
 
 from __future__ import annotations
 
@@ -6,49 +6,51 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
-from dotexp import ComponentError
 
-from dotexp_collab.data.columns import Block
+from dotexp.language.diagnostics import ComponentError
+from dotexp.sdk.tables.columns import Block
 
 _READ = 1 << 20
-"""Rows that are read at once: about a row group, which is read whole anyhow."""
+"""Rows read at once: about a row group, which Polars reads whole."""
 _ROWS = 1 << 17
 """Rows of a block: as text they take several times the memory."""
 
 
 class ParquetTable:
-    """A Parquet file; its columns have names, and numbers by their order. A row's number is its place, from 1."""
+    """A Parquet file; its columns have names, and numbers by their order. A row's place is its number, from 1."""
 
     unit = "row"
     hint = ""
 
-    def __init__(self, path: Path, field: str) -> None:
+    def __init__(self, path: Path, field: str, second: bool) -> None:
         self.path = path
         self.field = field
+        self.second = second
         try:
             self._scan = pl.scan_parquet(path, glob=False)
             schema = self._scan.collect_schema()
-            self._rows = int(self._scan.select(pl.len()).collect().item())
+            self.rows = int(self._scan.select(pl.len()).collect().item())
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._damaged(error) from None
         self._types = schema.dtypes()
-        self.header: tuple[str, ...] | None = tuple(schema.names())
+        self._names = schema.names()
+        self.header: tuple[str, ...] | None = tuple(self._names)
         self.width = len(schema)
-        if not self._rows:
+        if not self.rows:
             raise ComponentError(f"{path} has no rows", field=field)
 
     def blocks(self, columns: Sequence[int]) -> Iterator[Block]:
-        """Yield the rows of some columns, once. Raises ComponentError (E402) for a damaged file, and for odd types."""
-        names = self.header or ()
+        """Yield the rows of some columns. Raises ComponentError (E402) for a damaged file or a column of no text."""
         for column in columns:
             if self._types[column].is_nested() or self._types[column] == pl.Binary:
-                message = f"column {names[column]} of {self.path} holds {self._types[column]}: no text, number or date"
-                raise ComponentError(message, field=self.field)
+                held = f"column {self._names[column]} of {self.path} holds {self._types[column]}"
+                raise ComponentError(f"{held}: no text, number or date", field=self.field)
         wanted = [self._text(column).alias(str(at)) for at, column in enumerate(columns)]
         over = pl.lit(None, dtype=pl.String).alias("over")
-        for start in range(0, self._rows, _READ):
+        for start in range(0, self.rows, _READ):
             try:
-                read = self._scan.select(list({names[c]: None for c in columns})).slice(start, _READ).collect()
+                distinct = list({self._names[column]: None for column in columns})
+                read = self._scan.select(distinct).slice(start, _READ).collect()
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise self._damaged(error) from None
             for at in range(0, len(read), _ROWS):
@@ -57,9 +59,9 @@ class ParquetTable:
                 yield Block(frame, pl.int_range(first, first + len(frame), eager=True))
 
     def _text(self, column: int) -> pl.Expr:
-        """A column as text, a whole number without a point, whatever its type."""
+        """A column as text, whatever its type; a whole number without a decimal point."""
         dtype = self._types[column]
-        value = pl.col((self.header or ())[column])
+        value = pl.col(self._names[column])
         if dtype.is_float():
             whole = (value == value.floor()) & (value.abs() < 2**53)
             value = (
