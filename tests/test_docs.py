@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from docs import LANGUAGE, codes_table, components_table, section
+from docs import LANGUAGE, TABLES, section
 from dotexp.cli import COMMANDS
 from dotexp.components import hookspecs
 from dotexp.components.hookspecs import PROJECT
@@ -45,10 +45,10 @@ def test_the_fragments_are_fine_on_top_of_the_first_example(tmp_path: Path) -> N
         assert found is not None, [(d.code, d.message) for d in diagnostics]
 
 
-def test_the_tables_are_the_codes() -> None:
+def test_the_tables_are_made_from_the_code() -> None:
     text = LANGUAGE.read_text()
-    assert section(text, "components") == components_table(), "run: python tests/support/docs.py"
-    assert section(text, "codes") == codes_table(), "run: python tests/support/docs.py"
+    for name, make in TABLES.items():
+        assert section(text, name) == make(), "run: python tests/support/docs.py"
 
 
 def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None:

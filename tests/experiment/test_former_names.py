@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from dotexp import Component, FormerName, OfKind, Params, Positional, Use, former_members
 from dotexp.components.registry import Provider, Registry, load_registry
+from dotexp.language.keywords import FORMER, RESERVED
 from dotexp.testing import check_component
 from pydantic import Field
 
@@ -123,3 +124,18 @@ class AstrayParams(Params):
 def test_a_former_name_that_cannot_work_is_told_to_the_author(params: type[Params]) -> None:
     with pytest.raises(AssertionError, match=r"was called other|nowhere"):
         check_component(Component("callback", "taken", params, "toys:build_body"))
+
+
+def test_a_statements_former_word_means_the_current_one_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMER, "measures", "metrics")  # type: ignore[misc]
+    monkeypatch.setitem(RESERVED, "measures", "TOP_LISTING")  # type: ignore[misc]
+    monkeypatch.setitem(FORMER, "criterion", "loss")  # type: ignore[misc]
+    monkeypatch.setitem(RESERVED, "criterion", "COMPONENT")  # type: ignore[misc]
+    text = IMAGES.replace("metrics", "measures").replace("freeze body", "freeze body criterion cross_entropy")
+    experiment, diagnostics = checked(text)
+    assert experiment is not None
+    assert experiment.experiment == resolved(IMAGES).experiment
+    assert [(d.code, d.span.text if d.span else "", d.suggestion) for d in diagnostics] == [
+        ("W507", "measures", "metrics"),
+        ("W507", "criterion", "loss"),
+    ]

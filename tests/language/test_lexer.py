@@ -7,7 +7,8 @@ import time
 
 import pytest
 from dotexp.language.diagnostics import Diagnostic
-from dotexp.language.lexer import KEYWORDS, TRIVIA, Lexeme, tokenise
+from dotexp.language.keywords import RESERVED
+from dotexp.language.lexer import TRIVIA, Lexeme, tokenise
 from dotexp.language.literals import number_value, quote, unquote
 from dotexp.language.source import source_from_text
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_keywords_are_the_grammars() -> None:
     for terminal in lark.terminals:
         if terminal.name not in ("NAME", "NUMBER", "STRING", "COMMENT", "SPACE"):
             words |= dict.fromkeys(re.findall(r"\b[a-z]{3,}\b", terminal.pattern.value), terminal.name)
-    assert words == dict(KEYWORDS)
+    assert words == dict(RESERVED)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_wrong_strings(text: str, marked: str, suggestion: str | None) -> None:
 
 def test_an_unclosed_string_leaves_the_bracket_that_it_did_not_open() -> None:
     lexemes, faults = lex('data f("a (b), size = 3) # why')
-    assert [lexeme.type for lexeme in lexemes] == ["SETTING", "NAME", "LPAR", "STRING", "RPAR"]
+    assert [lexeme.type for lexeme in lexemes] == ["COMPONENT", "NAME", "LPAR", "STRING", "RPAR"]
     assert [found.code for found in faults] == ["E106"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from dotexp.language.diagnostics import Diagnostic, render
-from dotexp.language.lexer import KEYWORDS
+from dotexp.language.keywords import RESERVED
 from dotexp.language.parser import language, parse, parse_freeze, parse_value, read
 from dotexp.language.source import Source, Span, source_from_text
 from dotexp.language.syntax_tree import (
@@ -177,7 +177,7 @@ def test_the_forms_of_freeze() -> None:
     assert (before.items, before.kept, before.unfreeze) == ((), None, False)
 
 
-@pytest.mark.parametrize("word", sorted(set(KEYWORDS) - {"true", "false", "none"}))
+@pytest.mark.parametrize("word", sorted(set(RESERVED) - {"true", "false", "none"}))
 def test_keywords_are_ordinary_words_where_a_word_may_stand(word: str) -> None:
     text = (
         f"experiment {word} data d({word} = {word}, x = [{word}, {word}(1)], y = {{{word} = {word}}}, z = v.{word})\n"
@@ -343,7 +343,7 @@ def test_no_bytes_raise(data: bytes) -> None:
 
 SIGNS = '= , . .. ( ) [ ] { } : ; * / + - % == # \' " @ x adam 1 .5 2x 1e999 "a" r"\\d" "\\d" report sweep callbacks'
 ODD = ("\u00a0", "\u200b", "ad\u0430m", "\ud800", "“a”", "stge", "optimiser", "\n", "\n", "\n", "\x00", "exept")
-PIECES = (*KEYWORDS, *SIGNS.split(), *ODD)
+PIECES = (*RESERVED, *SIGNS.split(), *ODD)
 
 
 def robust(text: str) -> None:
@@ -390,7 +390,7 @@ def test_a_sign_before_a_signed_number() -> None:
 # Any valid spec
 
 WORDS = st.sampled_from(["a", "b_2", "one-cycle", "été", "_x"])
-ANY_WORDS = WORDS | st.sampled_from(sorted(set(KEYWORDS) - {"true", "false", "none"}))
+ANY_WORDS = WORDS | st.sampled_from(sorted(set(RESERVED) - {"true", "false", "none"}))
 NUMBERS = st.one_of(
     st.integers(-(10**9), 10**9).map(str),
     st.floats(1e-9, 1e9).map(lambda number: f"{number:.6e}"),

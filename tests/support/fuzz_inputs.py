@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from dotexp.components.registry import Registry, load_registry
-from dotexp.language.lexer import KEYWORDS
+from dotexp.language.keywords import RESERVED
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
@@ -31,7 +31,7 @@ _LITERALS = '"" " r" "a\\ "\\u d800" \\u0000 \\ud800 0 -0 +1 1e999 1e-999 .5 5. 
 _NAMES = "adam sgd mlp linear one_cycle flat resnet18 digits ratings run column slice accuracy vision.flip a-b _ x stge"
 _ODD = "\u00a0 \u200b ad\u0430m \u201ca\u201d \u202e \u2028 \ufeff \x00 \x7f \x1b \r \r\n \n \t \u00e9 e\u0301 \ud800"
 _RARE = "\U0001f600 \uffff \u2212 \u2026 \uff11 \u0661 \u01c5 \u3042\u6f22 \u212a exept sweep report \u00b2 \u0345"
-SNIPPETS = (*KEYWORDS, *(word for text in (_SIGNS, _LITERALS, _NAMES, _ODD, _RARE) for word in text.split(" ")))
+SNIPPETS = (*RESERVED, *(word for text in (_SIGNS, _LITERALS, _NAMES, _ODD, _RARE) for word in text.split(" ")))
 """Pieces of the language, and what it does not have."""
 
 

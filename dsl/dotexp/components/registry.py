@@ -16,7 +16,7 @@ from dotexp.components.builtins import BUILTINS
 from dotexp.components.component import KINDS, Component
 from dotexp.components.params import Params
 from dotexp.language.diagnostics import closest
-from dotexp.language.lexer import KEYWORDS
+from dotexp.language.keywords import RESERVED
 from dotexp.version import __version__
 
 BUILTIN = "dotexp"
@@ -55,7 +55,7 @@ class Provider:
 def owner_of(provider: str) -> str:
     """A plugin's name before a dot: without a leading `dotexp_`, unless a word of the language would be left of it."""
     short = provider.removeprefix("dotexp_")
-    return provider if short in KEYWORDS else short
+    return provider if short in RESERVED else short
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dotexp.components.component import Use
 from dotexp.experiment.accepted import Expected
@@ -10,16 +11,17 @@ from dotexp.experiment.checks import check_experiment
 from dotexp.experiment.drafts import LISTED, LOCAL, Drafts, StageDraft
 from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
 from dotexp.experiment.layers import make_freeze, make_model
-from dotexp.experiment.merge import Merged
+from dotexp.experiment.merge import PARTS, WHOLE, Merged
 from dotexp.experiment.values import Converter
 from dotexp.language.diagnostics import Collector
+from dotexp.language.keywords import BY_WORD, STAGE, TOP, Form, in_place
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call
 
-PLACES = {"whole": "model", "body": "model.body", "head": "model.head"}
-"""Path of a slot's component in overrides and diagnostics, where it is not the slot's own name."""
-
 DEFAULT_SEED = 42
+
+_COMPONENTS = tuple(each for each in in_place(TOP, Form.component) if each.field)
+_LISTINGS = in_place(TOP, Form.listing)
 
 
 def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | None:
@@ -31,37 +33,31 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
     collector = binder.scope.collector
     if complete:
         _require(merged, collector)
-    uses = {slot: binder.use(draft, PLACES.get(slot, slot)) for slot, draft in drafts.slots.items()}
-    listings = {word: _listing(drafts.listings.get(word, ()), word, word, drafts) for word in LISTED}
+    uses = {word: binder.use(draft, BY_WORD[word].path) for word, draft in drafts.slots.items()}
+    listings = {
+        word: _listing(drafts.listings.get(word, ()), kind, BY_WORD[word].path, drafts) for word, kind in LISTED.items()
+    }
     seed = _seed(drafts, merged)
     model = _model(merged, uses, complete, collector)
-    common = {slot: _places(binder.origins, slot) for slot in LOCAL}
-    callbacks = listings["callbacks"]
-    stages = [_stage(stage, uses, callbacks, model, drafts, common) for stage in drafts.stages.values()]
+    common = {word: _places(binder.origins, word) for word in LOCAL}
+    stages = [_stage(stage, uses, listings, model, drafts, common) for stage in drafts.stages.values()]
     runtime = uses["runtime"]
-    data, loss, optimizer = (uses.get(slot) for slot in LOCAL)
-    if (
-        not (merged.name and data and loss and optimizer and model and runtime and stages)
-        or seed is None
-        or not isinstance(runtime.params, Runtime)
-    ):
+    components = {each.field: uses.get(each.word) for each in _COMPONENTS if each.word in uses}
+    missing = [each for each in _COMPONENTS if (each.required or each.word in uses) and not uses.get(each.word)]
+    if not (merged.name and model and runtime and stages) or missing or seed is None:
         return None
     sound_stages = tuple(stage for stage in stages if stage is not None)
-    if not sound_stages:
+    if not sound_stages or not isinstance(runtime.params, Runtime):
         return None
+    fields: dict[str, Any] = {**components, **{each.field: listings[each.word] for each in _LISTINGS}}
     experiment = Experiment(
         name=merged.name.name.text,
         description=merged.name.description.value if merged.name.description else "",
         seed=seed,
-        data=data,
         model=model,
-        loss=loss,
-        optimizer=optimizer,
-        metrics=listings["metrics"],
-        callbacks=callbacks,
-        reports=listings["report"],
         stages=sound_stages,
         runtime=runtime.params,
+        **fields,
     )
     check_experiment(experiment, binder.origins, collector)
     return experiment
@@ -69,27 +65,18 @@ def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | Non
 
 def _require(merged: Merged, collector: Collector) -> None:
     start = merged.source.span(0, 0)
-    present = {
-        "experiment": (merged.name, 'experiment name "what it is about"'),
-        "data": (merged.slots.get("data"), "data image_folder(…)"),
-        "model": (merged.model, "model { body resnet34  head mlp }"),
-        "loss": (merged.slots.get("loss"), "loss cross_entropy"),
-        "stage": (merged.stages, "stage train { fit one_cycle(epochs = 5, lr = 1e-3) }"),
-    }
-    for keyword, (found, example) in present.items():
-        if not found:
-            message = (
-                f"the experiment has no `{keyword}` statement"
-                if keyword != "experiment"
-                else ("the file has no `experiment` statement")
-            )
-            collector.report("E201", message, start, help=f"for example: {example}")
+    present: Mapping[Form, object] = {Form.name: merged.name, Form.block: merged.model, Form.stage: merged.stages}
+    for keyword in in_place(TOP):
+        if keyword.required and not present.get(keyword.form, merged.slots.get(keyword.word)):
+            what = "file" if keyword.form is Form.name else "experiment"
+            message = f"the {what} has no `{keyword.word}` statement"
+            collector.report("E201", message, start, help=f"for example: {keyword.example}")
 
 
-def _listing(calls: Sequence[Call], keyword: str, place: str, drafts: Drafts) -> tuple[Use, ...]:
+def _listing(calls: Sequence[Call], kind: str, place: str, drafts: Drafts) -> tuple[Use, ...]:
     made = []
     for number, call in enumerate(calls):
-        draft = drafts.binder.draft(call, (LISTED[keyword],))
+        draft = drafts.binder.draft(call, (kind,))
         use = drafts.binder.use(draft, f"{place}.{number}") if draft else None
         if use is not None:
             made.append(use)
@@ -113,13 +100,12 @@ def _seed(drafts: Drafts, merged: Merged) -> int | None:
 
 
 def _model(merged: Merged, uses: dict[str, Use | None], complete: bool, collector: Collector) -> Model | None:
-    body, head, whole = uses.get("body"), uses.get("head"), uses.get("whole")
-    if complete and merged.model and "whole" not in merged.slots:
-        for slot in ("body", "head"):
-            if slot not in merged.slots:
-                place = merged.model.source.span(merged.model.start, merged.model.start + len("model"))
-                other = "a body needs a head" if slot == "head" else "a head needs a body"
-                collector.report("E201", f"the model has no `{slot}`", place, help=other)
+    body, head, whole = (uses.get(word) for word in (*PARTS, WHOLE))
+    if complete and merged.model and WHOLE not in merged.slots:
+        for word, other in zip(PARTS, reversed(PARTS), strict=True):
+            if word not in merged.slots:
+                place = merged.model.source.span(merged.model.start, merged.model.start + len(WHOLE))
+                collector.report("E201", f"the model has no `{word}`", place, help=f"a {other} needs a {word}")
     if whole is None and (body is None or head is None):
         return None
     return make_model(body, head, whole, merged.groups, collector)
@@ -128,7 +114,7 @@ def _model(merged: Merged, uses: dict[str, Use | None], complete: bool, collecto
 def _stage(
     draft: StageDraft,
     uses: dict[str, Use | None],
-    callbacks: tuple[Use, ...],
+    listings: Mapping[str, tuple[Use, ...]],
     model: Model | None,
     drafts: Drafts,
     common: Mapping[str, Mapping[str, Span]],
@@ -138,30 +124,24 @@ def _stage(
     binder.origins[place] = draft.name.span
     if draft.freeze is not None:
         binder.origins[f"{place}.freeze"] = draft.freeze.span
-    if not draft.has_fit:
-        help = "for example: fit one_cycle(epochs = 5, lr = 1e-3)"
-        collector.report("E201", f"the stage `{draft.name.text}` has no `fit`", draft.name.span, help=help)
+    for keyword in in_place(STAGE):
+        if keyword.required and keyword.word not in (*draft.stated, *LOCAL):
+            message = f"the stage `{draft.name.text}` has no `{keyword.word}`"
+            collector.report("E201", message, draft.name.span, help=f"for example: {keyword.example}")
     own: dict[str, Use | None] = {}
-    for slot, each in draft.slots.items():
-        same = drafts.slots.get(slot) is each
-        own[slot] = uses[slot] if same else binder.use(each, f"{place}.{slot}")
+    for word, each in draft.slots.items():
+        same = drafts.slots.get(word) is each
+        own[word] = uses[word] if same else binder.use(each, f"{place}.{word}")
         if same:
-            binder.origins.update({f"{place}.{slot}{rest}": span for rest, span in common[slot].items()})
-    if draft.callbacks is not None:
-        callbacks = _listing(draft.callbacks, "callbacks", f"{place}.callbacks", drafts)
+            binder.origins.update({f"{place}.{word}{rest}": span for rest, span in common[word].items()})
+    fields: dict[str, Any] = {each.field: own.get(each.word) for each in in_place(STAGE, Form.component)}
+    for keyword in in_place(STAGE, Form.listing):
+        calls, path = draft.listings.get(keyword.word), f"{place}.{keyword.path}"
+        fields[keyword.field] = listings[keyword.word] if calls is None else _listing(calls, keyword.kind, path, drafts)
     freeze = make_freeze(draft.freeze, model, collector) if model else None
-    fit, data, loss, optimizer = (own.get(slot) for slot in ("fit", *LOCAL))
-    if not (freeze and fit and data and loss and optimizer):
+    if not freeze or any(fields[each.field] is None for each in in_place(STAGE, Form.component)):
         return None
-    return Stage(
-        name=draft.name.text,
-        freeze=freeze,
-        data=data,
-        loss=loss,
-        optimizer=optimizer,
-        fit=fit,
-        callbacks=callbacks,
-    )
+    return Stage(name=draft.name.text, freeze=freeze, **fields)
 
 
 def _places(origins: Mapping[str, Span], slot: str) -> dict[str, Span]:

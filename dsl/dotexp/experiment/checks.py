@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dotexp.components.component import PolicyParams, Use
 from dotexp.components.facts import Facts
 from dotexp.experiment.callback_checks import check_callbacks
-from dotexp.experiment.experiment import Experiment, Stage
+from dotexp.experiment.experiment import Experiment, Stage, listings_of
 from dotexp.experiment.field_checks import check_fields
 from dotexp.experiment.layers import check_rates, training_groups
 from dotexp.language.diagnostics import Collector
@@ -21,8 +21,7 @@ def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collec
     check_fields(experiment, origins, collector)
     _has_tables(experiment, origins, collector)
     _fits_task("loss", experiment.loss, experiment.data, origins, collector)
-    listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}
-    for keyword, uses in listings.items():
+    for keyword, uses in listings_of(experiment).items():
         for number, use in enumerate(uses):
             _fits_task(f"{keyword}.{number}", use, experiment.data, origins, collector)
     for stage in experiment.stages:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dotexp.components.component import Use
 from dotexp.components.facts import LayerGroup
 from dotexp.components.params import Params
+from dotexp.language.keywords import TOP, Form, in_place
 
 LANGUAGE_VERSION = 1
 
@@ -148,6 +149,11 @@ class Experiment(Frozen):
     reports: tuple[Use, ...] = ()
     stages: tuple[Stage, ...]
     runtime: Runtime = Runtime()
+
+
+def listings_of(experiment: Experiment) -> dict[str, tuple[Use, ...]]:
+    """Return the components of every statement that lists several, by keyword."""
+    return {each.word: getattr(experiment, each.field) for each in in_place(TOP, Form.listing)}
 
 
 def frozen_layers(freeze: Freeze, layers: Sequence[str], groups: Sequence[LayerGroup]) -> frozenset[str]:

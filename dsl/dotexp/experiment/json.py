@@ -9,40 +9,49 @@ from typing import Any
 from pydantic import BaseModel
 
 from dotexp.components.component import Use
-from dotexp.experiment.experiment import Experiment, Unfreeze
+from dotexp.experiment.experiment import Experiment, Model, Stage, Unfreeze
 from dotexp.experiment.text import freeze_text
+from dotexp.language.keywords import MODEL, STAGE, TOP, Form, in_place
 
 FORMAT_VERSION = 1
 
 
 def as_json(experiment: Experiment) -> dict[str, Any]:
     """`resolve --json`'s answer: components as {name, provider, params}, everything filled in."""
-    model = experiment.model
-    parts = {"body": model.body, "head": model.head, "model": model.whole}
     return {
         "format_version": FORMAT_VERSION,
         "experiment": experiment.name,
         "description": experiment.description,
         "seed": experiment.seed,
-        "data": _value(experiment.data),
-        "model": {
-            **{name: _value(use) for name, use in parts.items() if use is not None},
-            "groups": [{"name": group.name, "layers": list(group.layers)} for group in model.groups],
-        },
-        "loss": _value(experiment.loss),
-        "optimizer": _value(experiment.optimizer),
-        "metrics": _value(experiment.metrics),
-        "callbacks": _value(experiment.callbacks),
-        "report": _value(experiment.reports),
-        "runtime": _value(experiment.runtime),
+        **_statements(experiment, TOP),
         "stages": [
             {
                 "name": stage.name,
                 "freeze": None if isinstance(stage.freeze, Unfreeze) else freeze_text(stage.freeze),
-                **{slot: _value(getattr(stage, slot)) for slot in ("data", "loss", "optimizer", "callbacks", "fit")},
+                **_statements(stage, STAGE),
             }
             for stage in experiment.stages
         ],
+    }
+
+
+def _statements(owner: Experiment | Stage, place: str) -> dict[str, Any]:
+    """Return what the statements of components hold, by keyword."""
+    rows: dict[str, Any] = {}
+    for keyword in in_place(place, Form.component, Form.block, Form.listing, Form.settings):
+        if keyword.form is Form.block and isinstance(owner, Experiment):
+            rows[keyword.word] = _model(owner.model)
+        elif keyword.field:
+            rows[keyword.word] = _value(getattr(owner, keyword.field))
+    return rows
+
+
+def _model(model: Model) -> dict[str, Any]:
+    parts = (*in_place(MODEL, Form.component), *in_place(TOP, Form.block))
+    uses = {each.word: getattr(model, each.field) for each in parts}
+    return {
+        **{word: _value(use) for word, use in uses.items() if use is not None},
+        "groups": [{"name": group.name, "layers": list(group.layers)} for group in model.groups],
     }
 
 

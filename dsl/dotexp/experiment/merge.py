@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dotexp.experiment.experiment import LANGUAGE_VERSION
 from dotexp.language.diagnostics import Collector, Related
+from dotexp.language.keywords import BY_WORD, KEYWORDS, MODEL, Form, in_place
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import (
     Component,
@@ -30,9 +31,9 @@ Opener = Callable[[Source, Extends], Document | None]
 class Merged:
     """What is in force after merging.
 
-    `slots` holds, for data, whole, body, head, loss, optimizer and runtime, the statement that names the component and
-    the changes after it; `listings` holds the metrics, callbacks and report in force; `stages` the stages by name, and
-    what a `stages` statement stands for under its own.
+    `slots` holds, by keyword, the statement that names the component and the changes after it; `listings` holds the
+    statements of several components by keyword; `stages` the stages by name, and the statement that a component
+    expands to stages under its own keyword.
     """
 
     source: Source
@@ -53,7 +54,12 @@ class Merged:
             self.slots.setdefault(slot, []).append(statement)
 
 
-STAGES = "stages"
+STAGES = next(each.word for each in KEYWORDS if each.kind == "stages")
+
+
+WHOLE = next(each.word for each in KEYWORDS if each.form is Form.block)
+PARTS = tuple(each.word for each in in_place(MODEL, Form.component))
+"""Keywords of a whole model, and of a model's parts."""
 
 
 def merge(document: Document, open_base: Opener, collector: Collector) -> Merged:
@@ -103,9 +109,9 @@ def _put(merged: Merged, statement: object) -> None:
             merged.stages[statement.name.text] = statement
         case ModelBlock():
             _put_block(merged, statement)
-        case Component(keyword=keyword) if keyword.text == "model":
+        case Component(keyword=keyword) if BY_WORD[keyword.text].form is Form.block:
             _put_whole(merged, statement)
-        case Component(keyword=keyword) if keyword.text == "stages" and statement.call is not None:
+        case Component(keyword=keyword) if keyword.text == STAGES and statement.call is not None:
             merged.stages[STAGES] = statement
         case Component(keyword=keyword):
             merged.fill(keyword.text, statement)
@@ -115,14 +121,14 @@ def _put_whole(merged: Merged, statement: Component) -> None:
     merged.model = statement.span
     if statement.call is not None:
         merged.groups = None
-        for slot in ("body", "head"):
+        for slot in PARTS:
             merged.slots.pop(slot, None)
-    merged.fill("whole", statement)
+    merged.fill(statement.keyword.text, statement)
 
 
 def _put_block(merged: Merged, block: ModelBlock) -> None:
-    before = {slot: merged.slots.pop(slot, []) for slot in ("body", "head")}
-    merged.slots.pop("whole", None)
+    before = {slot: merged.slots.pop(slot, []) for slot in PARTS}
+    merged.slots.pop(WHOLE, None)
     merged.model, merged.groups = block.span, None
     for member in block.members:
         if isinstance(member, Groups):
@@ -176,7 +182,7 @@ def _identity(statement: object) -> tuple[str, Span]:
         case Seed(span=span):
             return "seed", span
         case ModelBlock(span=span):
-            return "model", span.source.span(span.start, span.start + len("model"))
+            return WHOLE, span.source.span(span.start, span.start + len(WHOLE))
     raise TypeError(f"not a statement: {statement!r}")
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from dotexp.components.registry import Registry
 from dotexp.experiment.assemble import assemble
 from dotexp.experiment.binding import Binder
-from dotexp.experiment.drafts import make_drafts
 from dotexp.experiment.experiment import Experiment
 from dotexp.experiment.merge import merge
 from dotexp.experiment.overrides import override_params, parse_overrides
+from dotexp.experiment.overriding import make_drafts
 from dotexp.experiment.scope import Scope, drop_circles
 from dotexp.language.decoding import read_bounded
 from dotexp.language.diagnostics import Collector, Diagnostic

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from dotexp.components.component import Use
 from dotexp.components.facts import LayerGroup
-from dotexp.components.params import Range
+from dotexp.components.params import Params, Range
 from dotexp.components.registry import owner_of
 from dotexp.experiment.experiment import (
     LANGUAGE_VERSION,
@@ -25,6 +25,7 @@ from dotexp.experiment.experiment import (
     Stage,
     Unfreeze,
 )
+from dotexp.language.keywords import STAGE, TOP, Form, in_place
 from dotexp.language.source import HIDDEN
 
 
@@ -39,15 +40,11 @@ def _lines(experiment: Experiment) -> Iterator[str]:
     yield f"{name} {_quoted(experiment.description)}" if experiment.description else name
     yield ""
     yield f"seed {experiment.seed}"
-    yield f"data {use_text(experiment.data)}"
-    yield ""
-    yield from _model(experiment.model)
-    yield ""
-    yield f"loss {use_text(experiment.loss)}"
-    yield f"optimizer {use_text(experiment.optimizer)}"
-    listings = {"metrics": experiment.metrics, "callbacks": experiment.callbacks, "report": experiment.reports}
-    yield from (_listing(keyword, uses) for keyword, uses in listings.items() if uses)
-    yield f"runtime{_arguments(experiment.runtime)}"
+    for keyword in in_place(TOP, Form.component, Form.block, Form.listing, Form.settings):
+        if keyword.form is Form.block:
+            yield from ("", *_model(experiment.model), "")
+        elif keyword.field and getattr(experiment, keyword.field):
+            yield _statement(keyword.word, getattr(experiment, keyword.field))
     for stage in experiment.stages:
         yield ""
         yield from _stage(stage, experiment)
@@ -72,21 +69,19 @@ def _group(group: LayerGroup) -> str:
 def _stage(stage: Stage, experiment: Experiment) -> Iterator[str]:
     yield f"stage {stage.name} {{"
     yield f"  {freeze_text(stage.freeze)}"
-    for keyword, own, common in (
-        ("data", stage.data, experiment.data),
-        ("loss", stage.loss, experiment.loss),
-        ("optimizer", stage.optimizer, experiment.optimizer),
-    ):
-        if own != common:
-            yield f"  {keyword} {use_text(own)}"
-    if stage.callbacks != experiment.callbacks:
-        yield f"  {_listing('callbacks', stage.callbacks)}"
-    yield f"  fit {use_text(stage.fit)}"
+    for keyword in in_place(STAGE, Form.component, Form.listing):
+        own = getattr(stage, keyword.field)
+        if TOP not in keyword.places or own != getattr(experiment, keyword.field):
+            yield f"  {_statement(keyword.word, own)}"
     yield "}"
 
 
-def _listing(keyword: str, uses: Sequence[Use]) -> str:
-    return f"{keyword} {', '.join(use_text(use) for use in uses) or 'none'}"
+def _statement(word: str, value: Use | Params | Sequence[Use]) -> str:
+    if isinstance(value, Use):
+        return f"{word} {use_text(value)}"
+    if isinstance(value, Params):
+        return f"{word}{_arguments(value)}"
+    return f"{word} {', '.join(use_text(use) for use in value) or 'none'}"
 
 
 def freeze_text(freeze: Freeze) -> str:

@@ -12,21 +12,11 @@ from typing import NamedTuple
 
 from dotexp.language.characters import describe, mixed_scripts, odd_character
 from dotexp.language.diagnostics import Diagnostic
+from dotexp.language.keywords import RESERVED
 from dotexp.language.literals import Reading, read_foreign_string, read_number, read_string, read_unclosed
 from dotexp.language.source import HIDDEN, Source, Span
 
 END = "$END"
-
-KEYWORDS: Mapping[str, str] = {
-    **{word: word.upper() for word in ("dotexp", "extends", "experiment", "seed", "param", "model", "callbacks")},
-    **{word: word.upper() for word in ("stage", "stages", "runtime", "groups", "fit", "freeze", "unfreeze")},
-    **{word: word.upper() for word in ("before", "except", "none")},
-    **dict.fromkeys(("data", "loss", "optimizer"), "SETTING"),
-    **dict.fromkeys(("body", "head"), "PART"),
-    **dict.fromkeys(("metrics", "report"), "LISTING"),
-    **dict.fromkeys(("true", "false"), "CONSTANT"),
-}
-"""Terminal of every reserved word."""
 
 SIGNS: Mapping[str, str] = {
     "=": "EQUAL",
@@ -47,9 +37,6 @@ TRIVIA = frozenset({"SPACE", "COMMENT", "ODD"})
 
 CLOSERS: Mapping[str, str] = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 """What closes each bracket, by type."""
-
-TOP, MODEL, STAGE = "top", "model", "stage"
-"""Lists of members: a file's statements, and those in a model's and a stage's block."""
 
 
 class Lexeme(NamedTuple):
@@ -85,7 +72,7 @@ def tokenise(source: Source) -> tuple[list[Lexeme], list[Diagnostic]]:
     while match := _PIECE.match(text, at):
         type, piece, end = match.lastgroup or "", match[0], match.end()
         if type == "NAME" and piece.isascii():
-            lexemes.append(Lexeme(KEYWORDS.get(piece, "NAME"), piece, source, at, end))
+            lexemes.append(Lexeme(RESERVED.get(piece, "NAME"), piece, source, at, end))
         elif type == "SIGN" and piece != "//":
             lexemes.append(Lexeme(SIGNS.get(piece, "SIGN"), piece, source, at, end))
         elif type in ("SPACE", "COMMENT"):
@@ -162,7 +149,7 @@ def _read_name(span: Span) -> tuple[Lexeme, Diagnostic | None]:
     fault = mixed_scripts(span)
     meant = (fault.suggestion if fault else None) or span.text
     broken = fault is not None and fault.suggestion is None
-    return _lexeme(KEYWORDS.get(meant, "NAME"), meant, span, broken), fault
+    return _lexeme(RESERVED.get(meant, "NAME"), meant, span, broken), fault
 
 
 _READERS: Mapping[str, tuple[str, Callable[[Span], Reading]]] = {

@@ -15,10 +15,22 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from dotexp.language.characters import experiment_name
 from dotexp.language.decoding import read
 from dotexp.language.diagnostics import Diagnostic
+from dotexp.language.keywords import FORMER, KEYWORDS, MODEL, STAGE, TOP
 from dotexp.language.lalr import load_parser
-from dotexp.language.lexer import CLOSERS, END, MODEL, STAGE, TOP, TRIVIA, Lexeme, tokenise
+from dotexp.language.lexer import CLOSERS, END, TRIVIA, Lexeme, tokenise
 from dotexp.language.source import Source, Span
-from dotexp.language.syntax_tree import Document, ExperimentName, Freeze, ModelBlock, StageBlock, Statement, Value
+from dotexp.language.syntax_tree import (
+    Component,
+    Document,
+    ExperimentName,
+    Freeze,
+    Listing,
+    ModelBlock,
+    StageBlock,
+    Statement,
+    Value,
+    Word,
+)
 from dotexp.language.tree_builder import Builder
 
 if TYPE_CHECKING:
@@ -36,9 +48,9 @@ def parse(source: Source) -> tuple[Document, tuple[Diagnostic, ...]]:
     Raises nothing, whatever the text.
     """
     run = _Run(source, "start")
-    statements = tuple(_sound(run.parse() or (), run.broken))
-    names = [_name_fault(statement) for statement in statements]
-    faults = [*run.faults, *(fault for fault in names if fault is not None)]
+    faults = run.faults
+    statements = tuple(_current(statement, faults) for statement in _sound(run.parse() or (), run.broken))
+    faults += [fault for statement in statements if (fault := _name_fault(statement)) is not None]
     return Document(source, statements), _in_order(faults)
 
 
@@ -75,10 +87,14 @@ def language() -> Language:
     for number, actions in states.items():
         # Only lists of members take a leading word and no name.
         if "NAME" not in actions:
-            for word, inside in (("SEED", TOP), ("GROUPS", MODEL), ("FIT", STAGE)):
-                if actions.get(word, (None,))[0] is Shift:
-                    lists[number] = inside
+            for terminal, place in _PLACES.items():
+                if actions.get(terminal, (None,))[0] is Shift:
+                    lists[number] = place
     return Language(lark, states, lists, frozenset(table.end_states.values()))
+
+
+_PLACES = {each.terminal: each.places[0] for each in KEYWORDS if len(each.places) == 1}
+"""Where the statements stand that a terminal leads, of those that stand in one place."""
 
 
 class _Run:
@@ -234,6 +250,23 @@ def _sound(statements: tuple[Statement, ...], broken: list[int]) -> Iterator[Sta
 def _any_within(offsets: list[int], span: Span) -> bool:
     at = bisect_left(offsets, span.start)
     return at < len(offsets) and offsets[at] < span.end
+
+
+def _current(statement: Statement, faults: list[Diagnostic]) -> Statement:
+    """Give a statement led by a former spelling its current keyword, with a warning."""
+    if isinstance(statement, StageBlock | ModelBlock):
+        members = tuple(_current(member, faults) for member in statement.members)  # type: ignore[arg-type]
+        statement = statement._replace(members=members)  # type: ignore[arg-type]
+    lead = statement.keyword if isinstance(statement, Component | Listing) else _keyword(statement)
+    former = lead.text if lead is not None else ""
+    if former not in FORMER or lead is None:
+        return statement
+    current, span = FORMER[former], lead.span
+    help = "the former name still works"
+    faults.append(Diagnostic("W507", f"`{former}` is now called `{current}`", span, suggestion=current, help=help))
+    if isinstance(statement, Component | Listing):
+        statement = statement._replace(keyword=Word(current, span))
+    return statement
 
 
 def _name_fault(statement: Statement) -> Diagnostic | None:

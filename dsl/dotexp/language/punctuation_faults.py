@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import inf, isfinite
 
 from dotexp.language.diagnostics import Diagnostic, Related
-from dotexp.language.lexer import CLOSERS, END, TOP
+from dotexp.language.keywords import TOP, keyword_of
+from dotexp.language.lexer import CLOSERS, END
 from dotexp.language.literals import number_value, quote
 from dotexp.language.recovery import (
     ANY_LEADER,
@@ -24,7 +25,6 @@ from dotexp.language.recovery import (
 _OPERATORS = frozenset({"+", "-", "*", "/", "**", "//", "%", "^"})
 _VALUE_ENDS = WORDS | {"NUMBER", "STRING", "CONSTANT", "NONE", "RPAR", "RSQB", "RBRACE"}
 _VALUE_STARTS = WORDS | {"NUMBER", "STRING", "CONSTANT", "NONE", "LSQB", "LBRACE"}
-_TAKES_SEVERAL = ("metrics", "callbacks", "report", "groups", "freeze")
 
 
 # Signs
@@ -129,8 +129,9 @@ def comma(t: Trouble) -> Mend | None:
     if before.type == "COMMA" and not t.brackets and (t.token.type in (END, "RBRACE") or t.token.meant in ANY_LEADER):
         message = "a `,` may end a list inside brackets and nowhere else"
         return Mend(Diagnostic("E103", message, before.span, label="delete it, or name one more"), resume=t.at)
-    if is_comma and t.complete and t.lead is not None and t.lead.meant not in _TAKES_SEVERAL:
-        return Mend(Diagnostic("E103", f"`{t.lead.meant}` takes one {_one(t.lead.meant)}", t.token.span))
+    keyword = keyword_of(t.lead.meant) if t.lead is not None else None
+    if is_comma and t.complete and keyword is not None and not keyword.several:
+        return Mend(Diagnostic("E103", f"`{keyword.word}` takes one {keyword.one}", t.token.span))
     return None
 
 
@@ -223,7 +224,3 @@ def missing_in_brackets(t: Trouble) -> Mend | None:
         fault = Diagnostic("E103", f"a `,` is missing before {shown(token)}", token.span, suggestion=f", {token.text}")
         return Mend(fault, insert=(stand_in("COMMA", ",", token),), clean=True)
     return None
-
-
-def _one(lead: str) -> str:
-    return {"seed": "number", "param": "value", "extends": "path", "experiment": "name"}.get(lead, "component")

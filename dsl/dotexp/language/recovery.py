@@ -6,47 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dotexp.language.diagnostics import Diagnostic
-from dotexp.language.lexer import CLOSERS, END, KEYWORDS, MODEL, STAGE, TOP, Lexeme
+from dotexp.language.keywords import BY_WORD, FORMER, RESERVED, TOP, keyword_of
+from dotexp.language.lexer import CLOSERS, END, Lexeme
 from dotexp.language.source import Span
 
-LEADERS: Mapping[str, tuple[str, ...]] = {
-    TOP: (
-        *("dotexp", "extends", "experiment", "seed", "param", "data", "model"),
-        *("loss", "optimizer", "metrics", "callbacks", "stage", "stages", "report", "runtime"),
-    ),
-    MODEL: ("body", "head", "groups"),
-    STAGE: ("freeze", "unfreeze", "fit", "loss", "optimizer", "callbacks", "data"),
-}
-"""Words that lead the statements of a file and the members of its blocks."""
-
-LATER = ("sweep", "track")
-"""Statements of the language that this version does not have."""
-
-ANY_LEADER = frozenset(word for words in LEADERS.values() for word in words)
+ANY_LEADER = frozenset(BY_WORD) | FORMER.keys()
 SPELLINGS: Mapping[str, str] = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
-WORDS = frozenset({"NAME", *KEYWORDS.values()}) - {"CONSTANT", "NONE"}
+WORDS = frozenset({"NAME", *RESERVED.values()}) - {"CONSTANT", "NONE"}
 
 _NOT_BEHIND_A_LEADER = frozenset({"EQUAL", "COMMA", "DOT", "DOTDOT", "RPAR", "RSQB", "SIGN"})
 _BEHIND_A_LEADER = WORDS | {"STRING", "NUMBER", "LPAR", "LBRACE"}
 _NEAR = 400  # lexemes: a bound on the work for text that only opens brackets
-_TAKES_CHANGES = frozenset({"data", "model", "loss", "optimizer", "stages", "runtime", "body", "head", "fit"})
-
-
-_NEEDS = {
-    "dotexp": "a version number, such as `dotexp 1`",
-    "extends": 'a path in quotes, such as `extends "base.exp"`',
-    "experiment": "a name, such as `experiment pets`",
-    "seed": "a number, such as `seed 42`",
-    "param": "a name, `=` and a value, such as `param epochs = 2`",
-    "metrics": "a metric, such as `metrics accuracy`",
-    "callbacks": "a callback, such as `callbacks early_stopping`",
-    "report": "a section, such as `report confusion_matrix`",
-    "stage": "a name and members, such as `stage head { … }`",
-    "model": "a component, or `{ body …  head … }`",
-    "groups": "groups of layers, such as `groups early [stem..layer2], late [layer3]`",
-    "freeze": "layers or groups, such as `freeze body`",
-    "runtime": "settings in parentheses",
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +84,7 @@ def leads(lexemes: Sequence[Lexeme], at: int) -> bool:
     lexeme, after = lexemes[at], lexemes[min(at + 1, len(lexemes) - 1)]
     if lexeme.meant not in ANY_LEADER or lexeme.type not in WORDS or not first_on_line(lexemes, at):
         return False
-    return after.type not in _NOT_BEHIND_A_LEADER and (after.type != "LPAR" or lexeme.meant in _TAKES_CHANGES)
+    return after.type not in _NOT_BEHIND_A_LEADER and (after.type != "LPAR" or _changeable(lexeme.meant))
 
 
 def matching(lexemes: Sequence[Lexeme], at: int) -> int | None:
@@ -156,7 +126,9 @@ def _starts_here(lexemes: Sequence[Lexeme], at: int, inside: str) -> bool:
     if lexeme.type == "NAME":
         begins = lexemes[at + 1].type in _BEHIND_A_LEADER and lexemes[at - 1].type != "COMMA"
         return begins and first_on_line(lexemes, at)
-    return lexeme.type in WORDS and (lexeme.meant in LEADERS[inside] or first_on_line(lexemes, at))
+    keyword = keyword_of(lexeme.meant)
+    here = keyword is not None and inside in keyword.places
+    return lexeme.type in WORDS and (here or first_on_line(lexemes, at))
 
 
 def shown(lexeme: Lexeme) -> str:
@@ -178,4 +150,10 @@ def between(first: Lexeme, last: Lexeme) -> Span:
 
 def needs(lead: str) -> str:
     """What a statement led by this keyword needs behind it."""
-    return _NEEDS.get(lead, "a component, or changes in parentheses")
+    keyword = keyword_of(lead)
+    return keyword.needs if keyword else "more"
+
+
+def _changeable(word: str) -> bool:
+    keyword = keyword_of(word)
+    return keyword is not None and keyword.changeable

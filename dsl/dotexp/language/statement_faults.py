@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dotexp.language.diagnostics import Diagnostic, Related, closest
-from dotexp.language.lexer import END, MODEL, STAGE, TOP, Lexeme
+from dotexp.language.keywords import LATER, LEADERS, MODEL, STAGE, TOP, Form, Keyword, keyword_of
+from dotexp.language.lexer import END, Lexeme
 from dotexp.language.literals import quote, unquote
 from dotexp.language.punctuation_faults import (
     arithmetic,
@@ -16,8 +17,6 @@ from dotexp.language.punctuation_faults import (
 )
 from dotexp.language.recovery import (
     ANY_LEADER,
-    LATER,
-    LEADERS,
     WORDS,
     Mend,
     Trouble,
@@ -78,35 +77,50 @@ def _open_block(t: Trouble) -> Mend | None:
 
 
 def _header(t: Trouble) -> Mend | None:
-    """The beginning of a statement: its name, its quotes, its `=`, its `{`."""
+    """The beginning of a statement: its path, its name, its `=`, its `{`."""
     token, lead = t.token, t.lead
-    if lead is None or t.brackets or t.complete or token.type == END:
+    keyword = keyword_of(lead.meant) if lead is not None else None
+    if keyword is None or lead is None or t.brackets or t.complete or token.type == END:
         return None
     first = t.before is lead
-    if first and lead.meant == "extends" and token.type == "NAME":
-        end = t.at + 1
-        while t.lexemes[end].type != END and t.lexemes[end].start == t.lexemes[end - 1].end:
-            end += 1
-        span = between(token, t.lexemes[end - 1])
-        return Mend(Diagnostic("E103", "a path stands in quotes", span, suggestion=quote(span.text)))
-    if first and lead.meant in ("experiment", "stage", "param") and token.type in ("STRING", "NUMBER"):
-        return _quoted_name(t, lead)
-    if lead.meant == "param" and t.can("EQUAL", token.type):
+    if first and keyword.form is Form.path and token.type == "NAME":
+        return _unquoted_path(t)
+    if first and keyword.form in (Form.name, Form.param, Form.stage) and token.type in ("STRING", "NUMBER"):
+        return _quoted_name(t, keyword)
+    if keyword.form is Form.param and t.can("EQUAL", token.type):
         fault = Diagnostic("E103", f"a `=` is missing before {shown(token)}", token.span, suggestion=f"= {token.text}")
         return Mend(fault, insert=(stand_in("EQUAL", "=", token),), clean=True)
-    if first and lead.meant == "stage" and token.type == "LBRACE":
-        fault = Diagnostic("E103", "a stage needs a name", lead.span, help=f"`stage` needs {needs('stage')}")
-        return Mend(fault, insert=(stand_in("NAME", "_", token, broken=True),))
-    if lead.meant == "stage" and t.can("LBRACE") and "LBRACE" in (lexeme.type for lexeme in t.lexemes[t.at : t.at + 4]):
-        end = next(at for at in range(t.at, t.at + 4) if t.lexemes[at].type == "LBRACE")
-        fault = Diagnostic("E103", "a stage has one name", between(token, t.lexemes[end - 1]))
-        return Mend(fault, drop=end - t.at, clean=True)
-    if lead.meant in ("stage", "model") and t.can("LBRACE", token.type):
-        fault = Diagnostic(
-            "E103", f"a `{{` is missing before {shown(token)}", token.span, suggestion=f"{{ {token.text}"
-        )
+    return _block_header(t, keyword, lead)
+
+
+def _unquoted_path(t: Trouble) -> Mend:
+    end = t.at + 1
+    while t.lexemes[end].type != END and t.lexemes[end].start == t.lexemes[end - 1].end:
+        end += 1
+    span = between(t.token, t.lexemes[end - 1])
+    return Mend(Diagnostic("E103", "a path stands in quotes", span, suggestion=quote(span.text)))
+
+
+def _block_header(t: Trouble, keyword: Keyword, lead: Lexeme) -> Mend | None:
+    """The name of a stage, and the `{` of a stage or a model."""
+    token, word = t.token, keyword.word
+    if keyword.form is Form.stage:
+        if t.before is lead and token.type == "LBRACE":
+            fault = Diagnostic("E103", f"a {word} needs a name", lead.span, help=f"`{word}` needs {keyword.needs}")
+            return Mend(fault, insert=(stand_in("NAME", "_", token, broken=True),))
+        end = next((at for at in range(t.at, t.at + 4) if _type(t, at) == "LBRACE"), None)
+        if t.can("LBRACE") and end is not None:
+            fault = Diagnostic("E103", f"a {word} has one name", between(token, t.lexemes[end - 1]))
+            return Mend(fault, drop=end - t.at, clean=True)
+    if keyword.form in (Form.stage, Form.block) and t.can("LBRACE", token.type):
+        suggestion = f"{{ {token.text}"
+        fault = Diagnostic("E103", f"a `{{` is missing before {shown(token)}", token.span, suggestion=suggestion)
         return Mend(fault, insert=(stand_in("LBRACE", "{", token),), clean=True)
     return None
+
+
+def _type(t: Trouble, at: int) -> str:
+    return t.lexemes[at].type if at < len(t.lexemes) else END
 
 
 def _quoted_word(t: Trouble) -> Mend | None:
@@ -120,12 +134,12 @@ def _quoted_word(t: Trouble) -> Mend | None:
     return Mend(None if told else fault, insert=(token._replace(type="NAME", meant=name),), drop=1, clean=True)
 
 
-def _quoted_name(t: Trouble, lead: Lexeme) -> Mend:
+def _quoted_name(t: Trouble, keyword: Keyword) -> Mend:
     text = unquote(t.token.meant) if t.token.type == "STRING" else ""
     name = text if text.isidentifier() else None
     help = "" if name else "a letter or `_`, then letters, digits, `_` and inner `-`"
-    if lead.meant == "experiment" and t.token.type == "STRING" and not name:
-        help = 'the name stands before the description: `experiment pets "…"`'
+    if keyword.form is Form.name and t.token.type == "STRING" and not name:
+        help = f"the name stands before the description: `{keyword.example}`"
     code = "E103" if t.token.type == "STRING" else "E108"
     fault = Diagnostic(code, f"{shown(t.token)} is not a name", t.token.span, suggestion=name, help=help)
     return Mend(fault, insert=(t.token._replace(type="NAME", meant=name or "_", broken=name is None),), drop=1)
@@ -169,17 +183,24 @@ def _leading_word(t: Trouble) -> Mend | None:
 def _misplaced(t: Trouble) -> Mend:
     """A statement of another place; at the top's words, the block before may lack its end."""
     token = t.token
-    homes = [place for place, words in LEADERS.items() if token.meant in words]
+    keyword = keyword_of(token.meant)
+    homes = keyword.places if keyword else ()
     if t.block is not None and TOP in homes:
         line = t.block.source.line(t.block.span.line)
         level = len(line) - len(line.lstrip())
         outside = first_on_line(t.lexemes, t.at) and token.span.column - 1 <= level
-        if outside or token.meant in ("stage", "stages", "experiment"):
+        if outside or _only_on_top(token.meant):
             message = f"`{token.meant}` cannot stand inside a {t.inside}: is a `}}` missing before it?"
             fault = Diagnostic("E104", message, token.span, related=(Related("opened here", t.block.span),))
             return Mend(fault, insert=(stand_in("RBRACE", "}", token),), clean=True)
     belongs = " or ".join(_PLACES[home] for home in homes)
     return Mend(Diagnostic("E103", f"`{token.meant}` belongs {belongs}, not {_PLACES[t.inside]}", token.span))
+
+
+def _only_on_top(word: str) -> bool:
+    """Whether a word leads what begins a part of a file, which no writer means to put into a block."""
+    keyword = keyword_of(word)
+    return keyword is not None and (keyword.form in (Form.name, Form.stage) or keyword.kind == "stages")
 
 
 def _incomplete(t: Trouble) -> Mend | None:
