@@ -82,8 +82,13 @@ def install(folder: Path, files: dict[str, str], name: str) -> None:
         (folder / path).write_text(text)
 
 
+def search_path(site: Path) -> str:
+    """Python's search path with a folder in front."""
+    return os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def runner(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONPATH": search_path(site), "NO_COLOR": "1"}
     command = [sys.executable, "-m", "dotexp.cli", *arguments]
     return subprocess.run(command, cwd=site, capture_output=True, text=True, env=environment, check=False)
 
@@ -117,7 +122,7 @@ def test_the_readmes_plugin_holds_to_the_contract(site: Path) -> None:
         "[check_component(c) for c in dotexp_components()]\n"
         "check_face('acme_lion'); check_optimizer(dotexp_components()[0])"
     )
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    environment = {**os.environ, "PYTHONPATH": search_path(site)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -148,3 +153,35 @@ def test_broken_the_others_work_and_it_is_named(site: Path) -> None:
     done = runner(site, "check", "s.exp")
     assert done.returncode == 2 and "acme_lion 1.2" in done.stdout and "nothing_of_this_name" in done.stdout
     assert runner(site, "doctor").returncode == 1
+
+
+TRACKER = """
+from dotexp import hookimpl
+
+@hookimpl(wrapper=True)
+def dotexp_epoch_ended(row):
+    print(f"before {row.epoch}")
+    result = yield
+    print(f"after {row.epoch}")
+    return result
+
+@hookimpl
+def dotexp_run_ended(result):
+    raise ConnectionError("no such server")
+"""
+CHART = """
+from dotexp import hookimpl
+
+@hookimpl
+def dotexp_epoch_ended(row):
+    print(f"inside {row.epoch}")
+"""
+
+
+def test_installed_trackers_hear_a_run_in_pluggys_order_and_cannot_fail_it(site: Path) -> None:
+    install(site, {"acme_tracker/__init__.py": TRACKER}, "acme_tracker")
+    install(site, {"zebra_chart/__init__.py": CHART}, "zebra_chart")
+    done = runner(site, "run", "plain.exp", "--set", "stage.train.fit.epochs=1", "--no-report")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:3] == ["before 1", "inside 1", "after 1"]
+    assert "warning: plugin acme_tracker of acme_tracker 1.2 fails in dotexp_run_ended: ConnectionError" in done.stderr

@@ -18,11 +18,8 @@ import pytest
 import torch
 from dotexp import RunError, UsageError
 from dotexp.components.component import DataContext
-from dotexp.components.hookspecs import hookimpl
-from dotexp.components.registry import Registry
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
-from dotexp.engine.hooks import PluginListener
 from dotexp.engine.state.resuming import prepare
 from dotexp.engine.training.micro_batches import Splitting, is_out_of_memory
 from dotexp.experiment.experiment import Device, OnOom, Runtime
@@ -512,33 +509,6 @@ except Exception as error:
 
 
 # plugins
-
-
-class Sick:
-    """A plugin that raises in one of its hooks."""
-
-    def __init__(self, hook: str, error: BaseException) -> None:
-        def raising(*arguments: object) -> None:
-            raise error
-
-        setattr(self, hook, hookimpl(raising))
-
-
-@pytest.mark.parametrize(
-    "hook", ["dotexp_run_started", "dotexp_stage_started", "dotexp_epoch_ended", "dotexp_run_ended"]
-)
-@pytest.mark.parametrize("error", [ValueError("no such server"), SystemExit(3)])
-def test_a_plugin_that_raises_in_a_hook_is_named_with_its_distribution(
-    tmp_path: Path, hook: str, error: BaseException
-) -> None:
-    manager = Registry(()).listeners()
-    manager.register(Sick(hook, error), name="acme_tracker")
-    listener = PluginListener(manager, {"acme_tracker": "acme-tracker 1.2"})
-    run = create_run("toy", tmp_path)
-    kind = type(error).__name__
-    with pytest.raises(RunError, match=rf"plugin acme_tracker of acme-tracker 1\.2 fails in {hook}: {kind}"):
-        execute(plan(stage()), run, listener)
-    assert run.status is (Status.finished if hook == "dotexp_run_ended" else Status.failed)
 
 
 # clocks and names

@@ -10,6 +10,7 @@ from dotexp.commands.rate_edits import peaks_of, scaled_rate, stage_of
 from dotexp.commands.references import load_run
 from dotexp.commands.training import Notify
 from dotexp.components.registry import Registry
+from dotexp.engine.events import EventBus, Listener, NullListener, bus_of
 from dotexp.engine.lr_suggestions import LrFind, Sweep, suggest, sweep_rates
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
@@ -20,7 +21,6 @@ from dotexp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
-    from dotexp.engine.events import Listener
     from dotexp.engine.lr_find import Start
 
 
@@ -63,10 +63,30 @@ def sweep_spec(
     index = [each.name for each in plan.stages].index(name)
     peaks = peaks_of(resolved.experiment, name)
     group = _reference(plan, index)
-    start = _start(plan, index, source, device, registry.versions(), store, listener)
-    warn = listener.warned if listener is not None else None
-    sweep = sweep_stage(plan, index, group, tuple(peaks.values()), rates, start, store, device, progress, warn)
+    bus = bus_of(listener)
+    start = _start(plan, index, source, device, registry.versions(), store, bus)
+    steps = EventBus([_SweepProgress(progress, bus)])
+    sweep = sweep_stage(
+        plan, index, group, tuple(peaks.values()), rates, start, store, device, steps.progress, bus.warned
+    )
     return _found(resolved, plan, index, plan.stages[index].groups[group].name, sweep, start.said, registry)
+
+
+class _SweepProgress(NullListener):
+    """Tells a function of the sweep's steps, and a run's listeners of its warnings."""
+
+    def __init__(self, progress: Callable[[int], None] | None, bus: EventBus) -> None:
+        self._progress = progress
+        self._bus = bus
+
+    def progress(self, step: int) -> None:
+        """Tell how many of the sweep's steps are done."""
+        if self._progress is not None:
+            self._progress(step)
+
+    def warned(self, message: str) -> None:
+        """Pass a warning on."""
+        self._bus.warned(message)
 
 
 def _found(
@@ -112,7 +132,7 @@ def _start(
     device: Device | None,
     plugins: dict[str, str],
     store: DataStore,
-    listener: Listener | None,
+    bus: EventBus,
 ) -> Start:
     from dotexp.engine.lr_find import first_start, start_by_training, start_from_run
 
@@ -122,6 +142,5 @@ def _start(
         start = start_from_run(plan, index, source, load_run(source).experiment)
         if start is not None:
             return start
-        if listener is not None:
-            listener.warned(f"{source.path} keeps no checkpoint of the stage's start: the stages before it are trained")
-    return start_by_training(plan, index, device, plugins, store, listener)
+        bus.warned(f"{source.path} keeps no checkpoint of the stage's start: the stages before it are trained")
+    return start_by_training(plan, index, device, plugins, store, bus)

@@ -13,7 +13,7 @@ from dotexp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
-    from dotexp.engine.events import Listener
+    from dotexp.engine.events import EventBus
     from dotexp.experiment.experiment import Experiment
     from dotexp.reporting import Drawn, Report
 
@@ -37,7 +37,7 @@ def report_at_end(
     registry: Registry,
     store: DataStore,
     device: Device | None,
-    listener: Listener | None,
+    bus: EventBus,
 ) -> None:
     """Write a finished run's report; whatever goes wrong, the run stays finished."""
     try:
@@ -49,8 +49,7 @@ def report_at_end(
         reason = f"{type(error).__name__}: {error}\n  to try again: {folder.report_line}"
         problems = (f"the report is not written: {reason}",)
     for problem in problems:
-        if listener is not None:
-            listener.warned(problem)
+        bus.warned(problem)
 
 
 def origins(registry: Registry) -> dict[str, str]:

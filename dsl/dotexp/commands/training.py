@@ -20,7 +20,7 @@ from dotexp.runs.lock import run_lock
 from dotexp.runs.results import Status
 
 if TYPE_CHECKING:
-    from dotexp.engine.events import Listener
+    from dotexp.engine.events import EventBus, Listener
     from dotexp.engine.verification import Verification
 
 Notify = Callable[[Sequence[Diagnostic]], None]
@@ -52,9 +52,10 @@ def run_spec(
         write_text(folder.spec, _as_written(resolved))
         write_text(folder.resolved, as_text(plan.experiment))
         write_json(folder.plan, plan.as_json())
-        execute(plan, folder, _listeners(registry, listener), device, registry.versions(), store)
+        bus = _event_bus(registry, listener)
+        execute(plan, folder, bus, device, registry.versions(), store)
         if report:
-            report_at_end(folder, plan.experiment, registry, store, device, listener)
+            report_at_end(folder, plan.experiment, registry, store, device, bus)
     return folder
 
 
@@ -83,10 +84,10 @@ def resume_run(
         if notify is not None and resumption.notes:
             notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))
         folder.result.unlink(missing_ok=True)
-        listeners = _listeners(registry, listener)
-        execute(resumption.plan, folder, listeners, resumption.device, registry.versions(), store, resumption)
+        bus = _event_bus(registry, listener)
+        execute(resumption.plan, folder, bus, resumption.device, registry.versions(), store, resumption)
         if report:
-            report_at_end(folder, resumption.plan.experiment, registry, store, resumption.device, listener)
+            report_at_end(folder, resumption.plan.experiment, registry, store, resumption.device, bus)
     return folder
 
 
@@ -103,11 +104,13 @@ def repeat_run(
     return verify_run(plan, folder, registry.versions(), store, device, listener)
 
 
-def _listeners(registry: Registry, listener: Listener | None) -> Listener:
-    from dotexp.engine.hooks import Listeners, PluginListener
+def _event_bus(registry: Registry, listener: Listener | None) -> EventBus:
+    from dotexp.engine.events import EventBus
+    from dotexp.engine.hooks import PluginListener
 
-    hooks = PluginListener(registry.listeners(), origins(registry))
-    return Listeners([listener, hooks] if listener else [hooks])
+    bus = EventBus([] if listener is None else [listener])
+    bus.subscribe(PluginListener(registry.listeners(), origins(registry), bus.warned))
+    return bus
 
 
 def _as_written(resolved: Resolved) -> str:

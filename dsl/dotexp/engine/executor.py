@@ -9,7 +9,7 @@ import torch
 
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.estimate import estimate
-from dotexp.engine.events import Listener, NullListener
+from dotexp.engine.events import Listener, bus_of
 from dotexp.engine.execution import Execution
 from dotexp.engine.state.resuming import Resumption
 from dotexp.engine.training.micro_batches import is_out_of_memory
@@ -40,7 +40,7 @@ def execute(
     weights that cannot be used, Interrupted where the user stopped it: after the step under way and a save for the
     first SIGINT or SIGTERM, at once for the second.
     """
-    execution = Execution(plan, run, listener or NullListener(), plugins or {}, store or DataStore(), resumption)
+    execution = Execution(plan, run, bus_of(listener), plugins or {}, store or DataStore(), resumption)
     with stopped_by_signals(execution.watch):
         try:
             execution.run_stages(device)
