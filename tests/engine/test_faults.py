@@ -50,7 +50,8 @@ class Heard(NullListener):
 def spec_runner(*arguments: str | Path | bytes, folder: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     """Call the command in a process of its own."""
     command = [sys.executable, "-m", "dotexp.cli", *arguments]
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(REPOSITORY / "tests" / "support")}
+    path = os.pathsep.join([str(REPOSITORY / "tests" / "support"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": path}
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, errors="surrogateescape", env=environment, timeout=120,
         check=False, **more,
