@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -109,6 +113,112 @@ def test_fields_beyond_the_width_are_handed_on(tmp_path: Path) -> None:
     table = open_table(written(tmp_path, "a,b\n1,2,3,4\n5,6,\n"), "path", TextFormat())
     (block,) = table.blocks([1])
     assert block.frame.rows() == [("2", "3"), ("6", None)] and block.lines.to_list() == [2, 3]
+
+
+# what is no table of text
+
+
+def zipped(*names: str) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name in names:
+            archive.writestr(name, "1,2,3\n")
+    return held.getvalue()
+
+
+TEXT = "user,item,rating\n" + "1,2,3\n" * 300
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "cure"),
+    [
+        (zipped("ratings.csv"), "a zip archive", "unpack it"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook", "CSV"),
+        (bz2.compress(TEXT.encode()), "bzip2", "bunzip2"),
+        (lzma.compress(TEXT.encode()), "xz", "unxz"),
+        (LFS, "a Git LFS pointer", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s12--ab.csv\n", "a git-annex pointer", "git annex get"),
+        (b"\n<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", "a web page", "fetch the file itself"),
+        (b'[{"user": 1, "item": 2, "rating": 3}]', "JSON", "CSV or Parquet"),
+        (b'{"user": 1, "item": 2}\n{"user": 1, "item": 3}\n', "JSON", "CSV or Parquet"),
+        (b"\x80\x04\x95\x10\0\0\0", "a pickle", "CSV or Parquet"),
+        (b"ARROW1\0\0" + b"\xff" * 20, "an Arrow file", "CSV or Parquet"),
+        (b"SQLite format 3\0" + b"\0" * 40, "an SQLite database", "CSV or Parquet"),
+        (TEXT.encode("utf-16"), "UTF-16 text, not utf-8", 'encoding = "utf-16"'),
+        (TEXT.encode("utf-16-le"), "UTF-16 text, not utf-8", 'encoding = "utf-16-le"'),
+        (TEXT.encode("utf-16-be"), "UTF-16 text, not utf-8", 'encoding = "utf-16-be"'),
+        (gzip.compress(zipped("a.csv")), "a zip archive", "unpack it"),
+        (gzip.compress(LFS), "a Git LFS pointer", "git lfs pull"),
+    ],
+)
+def test_what_is_no_text_is_told_by_its_first_bytes(tmp_path: Path, content: bytes, said: str, cure: str) -> None:
+    problem = refusal(written(tmp_path, content))
+    assert problem.code == "E402" and said in problem.message and cure in problem.help
+
+
+@pytest.mark.parametrize(
+    "content", ["BZhang,2,3\n", "P1 a,2,3\n", "RDX2,1,2\n", "8BPS,1,2\n", "[a],2,3\n", "GIF89a,a,1\n"]
+)
+def test_ids_that_begin_as_another_format_are_text(tmp_path: Path, content: str) -> None:
+    assert rows(written(tmp_path, content)) == [(1, *content.strip().split(","))]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252", "mac-roman", "shift_jis"])
+def test_the_encoding_that_is_named_reads_the_file(tmp_path: Path, encoding: str) -> None:
+    name = "ア" if encoding == "shift_jis" else "é"
+    path = written(tmp_path, f"{name},2\n3,4\n".encode(encoding))
+    assert rows(path, TextFormat(header=False, encoding=encoding)) == [(1, name, "2"), (2, "3", "4")]
+
+
+def test_the_likely_encoding_is_named_first(tmp_path: Path) -> None:
+    problem = refusal(written(tmp_path, TEXT.encode() + b"\x93Alien\x94,2,3\n"))
+    assert "line 302: not utf-8 text" in problem.message
+    assert problem.help.startswith('encoding = "cp1252" is the likely one')
+    problem = refusal(written(tmp_path, "Amélie,2,3\n".encode("latin-1") + b"\x81\x8d\n"))
+    assert problem.help.startswith("nor is it cp1252") and '"latin-1" takes every byte' in problem.help
+    form = TextFormat(encoding="ascii", encoding_field="items_encoding")
+    assert "items_encoding = " in refusal(written(tmp_path, "é,1\n"), form).help
+    whole = "1,é".encode()
+    assert "is it whole?" in refusal(written(tmp_path, whole[:-1])).message
+
+
+@pytest.mark.parametrize("ending", ["\r", "\n", "\r\n"])
+@pytest.mark.parametrize("size", [16, 1 << 19])
+def test_lines_may_end_in_any_of_three_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, size: int
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", size)
+    path = written(tmp_path, ending.join(["1,a,2", "3,b,4", "", "5,c,6"]))
+    assert rows(path) == [(1, "1", "a", "2"), (2, "3", "b", "4"), (4, "5", "c", "6")]
+
+
+def test_the_separator_that_a_first_line_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "sep=;\r\na;b\r\n1;2\r\n")
+    assert rows(path, TextFormat(";")) == [(3, "1", "2")]
+    problem = refusal(path)
+    assert "line 1: `sep=;`" in problem.message and problem.help == 'separator = ";"'
+    assert refusal(written(tmp_path, "sep=\t\na\tb\n")).help == 'separator = "\\t"'
+    assert rows(written(tmp_path, "sep=\ufeff,x\nsep=,y\n"), NO_HEADER)[1][1:] == ("sep=", "y")
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "hint"),
+    [
+        ("1;2;3,5\n4;5;2,5\n", ",", '";"'),
+        ("1;2;3\n4;5;6\n", ",", '";"'),
+        ("a, b;2;3\nc, d;5;6\n", ",", '";"'),
+        ("1\t2\t3\n", ",", '"\\t"'),
+        ("1,2,3\n", "\t", '","'),
+        ("1 2 3\n", ",", '" "'),
+        ("1::2::3\n", ",", '"::"'),
+        ("a;b,2\nc,3\n", ",", None),
+        ("1,2,3\n", ",", None),
+    ],
+)
+def test_the_shape_tells_of_another_separator(tmp_path: Path, content: str, separator: str, hint: str | None) -> None:
+    table = open_table(written(tmp_path, content), "path", TextFormat(separator, header=False))
+    assert table.hint == (f"is the separator another one? separator = {hint}" if hint else "")
 
 
 # columns

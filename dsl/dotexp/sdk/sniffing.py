@@ -35,6 +35,11 @@ BMP, WEBP, AVIF = Content("a BMP image"), Content("a WebP image"), Content("an A
 NETPBM = Content("a PPM, PGM or PBM image")
 PARQUET = Content("a Parquet table")
 
+_EXPORT = "write it as CSV or Parquet"
+JSON = Content("JSON", _EXPORT)
+XML = Content("XML", _EXPORT)
+_WORKBOOK = Content("an Excel workbook", "save its sheet as CSV")
+
 _CONVERT = "convert it to JPEG or PNG"
 _HEIC = Content("an HEIC image", _CONVERT)
 _JPEG_2000 = Content("a JPEG 2000 image", _CONVERT)
@@ -54,7 +59,7 @@ _STARTS = (
     (b"\x76\x2f\x31\x01", Content("an OpenEXR image", _CONVERT)),
     (b"#?RADIANCE", Content("a Radiance HDR image", _CONVERT)),
     (b"II*\x00\x10\x00\x00\x00CR", Content("a Canon raw image", _CONVERT)),
-    (b"FUJIFILM", Content("a Fujifilm raw image", _CONVERT)),
+    (b"FUJIFILMCCD-RAW", Content("a Fujifilm raw image", _CONVERT)),
     (b"II*\x00", TIFF),
     (b"MM\x00*", TIFF),
     (b"II+\x00", TIFF),
@@ -64,17 +69,25 @@ _STARTS = (
     (b"SIMPLE  =", Content("a FITS image", _CONVERT)),
     (b"\x1a\x45\xdf\xa3", _VIDEO),
     (b"\x1f\x8b", GZIP),
-    (b"BZh", BZIP2),
     (b"\xfd7zXZ\x00", XZ),
     (b"\x28\xb5\x2f\xfd", ZSTD),
+    (b"\x04\x22\x4d\x18", Content("lz4", "unpack it: unlz4")),
+    (b"\x1f\x9d", Content("a file of compress", "unpack it: uncompress")),
     (b"7z\xbc\xaf\x27\x1c", Content("a 7-Zip archive", "unpack it")),
     (b"Rar!\x1a\x07", Content("a RAR archive", "unpack it")),
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
     (b"PAR1", PARQUET),
-    (b"\x89HDF\r\n\x1a\n", Content("an HDF5 file")),
-    (b"\x93NUMPY", Content("a NumPy array")),
-    (b"SQLite format 3\x00", Content("an SQLite database")),
+    (b"ARROW1", Content("an Arrow file", _EXPORT)),
+    (b"FEA1", Content("a Feather file", _EXPORT)),
+    (b"ORC", Content("an ORC file", _EXPORT)),
+    (b"Obj\x01", Content("an Avro file", _EXPORT)),
+    (b"RDX2\n", Content("an R data file", _EXPORT)),
+    (b"RDX3\n", Content("an R data file", _EXPORT)),
+    (b"\x89HDF\r\n\x1a\n", Content("an HDF5 file", _EXPORT)),
+    (b"\x93NUMPY", Content("a NumPy array", _EXPORT)),
+    *((bytes([0x80, protocol]), Content("a pickle", _EXPORT)) for protocol in range(2, 6)),
+    (b"SQLite format 3\x00", Content("an SQLite database", _EXPORT)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content("an old Office document", "export it as CSV")),
     (b"MATLAB 5.0 MAT-file", Content("a MATLAB file")),
     (b"version https://git-lfs", LFS),
@@ -97,7 +110,7 @@ def sniff(start: bytes) -> Content | None:
         return EMPTY
     for magic, content in _STARTS:
         if start.startswith(magic):
-            return content
+            return _WORKBOOK if content is ZIP and (b"[Content_Types].xml" in start or b"xl/" in start) else content
     return _by_offset(start) or _as_text(start)
 
 
@@ -128,6 +141,8 @@ def _by_offset(start: bytes) -> Content | None:
         return Content("a DICOM image", _CONVERT)
     if start[344:348] in (b"n+1\0", b"ni1\0"):
         return Content("a NIfTI image", _CONVERT)
+    if start[:3] == b"BZh" and start[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # a block, or the end of an empty file
+        return BZIP2
     if start[257:262] == b"ustar":
         return Content("a tar archive", "unpack it")
     return None
@@ -148,9 +163,11 @@ def _as_text(start: bytes) -> Content | None:
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return HTML
     if text.startswith(b"<?xml"):
-        return Content("an SVG drawing", _CONVERT) if b"<svg" in text else Content("XML")
+        return Content("an SVG drawing", _CONVERT) if b"<svg" in text else XML
     if text.startswith(b"<svg"):
         return Content("an SVG drawing", _CONVERT)
+    if text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"{", b"["):
+        return JSON
     if len(start) >= 4 and 0 in start[:4]:
         odd, even = start[1:64:2], start[0:64:2]
         if (not any(odd) and all(even)) or (not any(even) and all(odd)):

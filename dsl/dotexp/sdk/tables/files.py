@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from dotexp.language.diagnostics import ComponentError
+from dotexp.sdk.sniffing import ANNEX, EMPTY, ENOUGH, HTML, JSON, LFS, UTF_16, UTF_32, XML, sniff
 
 LARGEST = 64 * 1024**3
 """Bytes of a file, compressed and decompressed: a billion MovieLens ratings take less than half of it."""
@@ -22,6 +23,8 @@ LONGEST = 1 << 26
 
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
+_TEXTS = (ANNEX, HTML, JSON, LFS, XML)
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1f")
 
 
 class Digest(Protocol):
@@ -56,12 +59,12 @@ def open_file(path: Path, field: str) -> BinaryIO:
 
 def is_compressed(path: Path, field: str) -> bool:
     """Return whether a file holds more than its size says: gzip or Parquet. Raises as `open_file`."""
-    return is_parquet(path, field) or _first_bytes(path, field).startswith(_GZIP)
+    return is_parquet(path, field) or _first_bytes(path, field, 2) == _GZIP
 
 
 def is_parquet(path: Path, field: str) -> bool:
     """Return whether a file is Parquet. Raises as `open_file`."""
-    return _first_bytes(path, field) == _PARQUET
+    return _first_bytes(path, field, 4) == _PARQUET
 
 
 def digest_file(path: Path, field: str, digest: Digest) -> None:
@@ -72,36 +75,56 @@ def digest_file(path: Path, field: str, digest: Digest) -> None:
 
 
 def decoded_lines(path: Path, field: str, encoding: str, encoding_field: str, digest: Digest) -> Iterator[str]:
-    """Yield a file's text, plain or gzip, in blocks of whole lines.
+    """Yield a file's text, plain or gzip, in blocks of whole lines; a file whose lines end in CR alone is read as well.
 
-    Raises ComponentError: E401 as `open_file`, E402 where the file is too large, damaged or in another encoding.
+    Raises ComponentError: E401 as `open_file`, E402 where the file is too large, damaged, in another encoding or of
+    another format than text.
     """
+    compressed = _first_bytes(path, field, 2) == _GZIP
     with open_file(path, field) as file:
-        lines = 0
-        held = ""
-        decoder = codecs.getincrementaldecoder(encoding)()
         raw = _Bounded(file, path, field, digest)
-        compressed = _first_bytes(path, field).startswith(_GZIP)
-        for data in _decompressed(raw, path, field) if compressed else raw.blocks():
-            try:
-                text = decoder.decode(data, final=not data)
-                if not text.isascii():
-                    text.encode()  # some encodings decode to halves of characters
-            except UnicodeError as error:
-                lines += held.count("\n")
-                if isinstance(error, UnicodeDecodeError):
-                    lines += error.object[: error.start].count(b"\n")
-                raise _another_encoding(path, field, encoding, encoding_field, lines + 1) from None
-            held += text
-            if not lines:
-                held = held.removeprefix("\ufeff")
-            cut = held.rfind("\n") + 1 if data else len(held)
-            if not cut and len(held) > LONGEST:
-                raise ComponentError(f"{path}, line {lines + 1}: longer than {LONGEST:,} characters", field=field)
-            if cut:
-                lines += held.count("\n", 0, cut)
-                yield held[:cut]
-                held = held[cut:]
+        blocks = _decompressed(raw, path, field) if compressed else raw.blocks()
+        yield from _whole_lines(_decoded(blocks, path, field, encoding, encoding_field), path, field)
+
+
+def _decoded(
+    blocks: Iterator[bytes], path: Path, field: str, encoding: str, encoding_field: str
+) -> Iterator[tuple[str, bool]]:
+    """Yield the text of blocks of bytes, and whether it is the last."""
+    lines = 0
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for at, data in enumerate(blocks):
+        if not at:
+            _require_text(data[:ENOUGH], path, field, encoding, encoding_field)
+        try:
+            text = decoder.decode(data, final=not data)
+            if not text.isascii():
+                text.encode()  # some encodings decode to halves of characters
+        except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                lines += error.object[: error.start].count(b"\n")
+            raise _another_encoding(error, path, field, encoding, encoding_field, lines + 1) from None
+        yield text if at else text.removeprefix("\ufeff"), not data
+        lines += text.count("\n")
+
+
+def _whole_lines(texts: Iterator[tuple[str, bool]], path: Path, field: str) -> Iterator[str]:
+    lines = 0
+    held = ""
+    carriage_returns: bool | None = None
+    for text, last in texts:
+        held += text.replace("\r", "\n") if carriage_returns else text
+        if carriage_returns is None and "\n" not in held and "\r" in held[:-1]:
+            carriage_returns = True
+            held = held.replace("\r", "\n")
+        cut = len(held) if last else held.rfind("\n") + 1
+        if not cut and len(held) > LONGEST:
+            raise ComponentError(f"{path}, line {lines + 1}: longer than {LONGEST:,} characters", field=field)
+        if cut:
+            carriage_returns = bool(carriage_returns)
+            lines += held.count("\n", 0, cut)
+            yield held[:cut]
+            held = held[cut:]
 
 
 class _Bounded:
@@ -149,16 +172,38 @@ def _decompressed(raw: _Bounded, path: Path, field: str) -> Iterator[bytes]:
     yield b""
 
 
-def _first_bytes(path: Path, field: str) -> bytes:
+def _first_bytes(path: Path, field: str, count: int) -> bytes:
     with open_file(path, field) as file:
-        return file.read(4)
+        return file.read(count)
 
 
-def _another_encoding(path: Path, field: str, encoding: str, encoding_field: str, line: int) -> ComponentError:
-    return ComponentError(
-        f"{path}, line {line}: not {encoding} text",
-        field=field,
-        help=f'name the file\'s encoding: {encoding_field} = "latin-1" is common, and takes every byte'
-        if encoding != "latin-1"
-        else "",
-    )
+def _require_text(start: bytes, path: Path, field: str, encoding: str, encoding_field: str) -> None:
+    """Raise ComponentError (E402) for a file that starts as another format than a table of text does."""
+    content = sniff(start)
+    if content is None or content is EMPTY:
+        return
+    if content in (UTF_16, UTF_32):
+        wide = content.name.split()[0].lower()
+        if codecs.lookup(encoding).name.startswith(wide):
+            return
+        order = "" if start[0] >= 0xFE or start.startswith(b"\0\0\xfe") else "-be" if not start[0] else "-le"
+        help = f'{encoding_field} = "{wide}{order}" reads it'
+        raise ComponentError(f"{path} is {content.name}, not {encoding}", field=field, help=help)
+    if content in _TEXTS or not _CONTROLS.isdisjoint(start):
+        raise ComponentError(f"{path} is {content.name}, not a table of text", field=field, help=content.cure)
+
+
+def _another_encoding(
+    error: UnicodeError, path: Path, field: str, encoding: str, encoding_field: str, line: int
+) -> ComponentError:
+    message = f"{path}, line {line}: not {encoding} text"
+    if not isinstance(error, UnicodeDecodeError) or encoding.lower() in ("latin-1", "cp1252"):
+        return ComponentError(message, field=field)
+    if error.end == len(error.object) and "unexpected end" in error.reason:
+        return ComponentError(f"{path} ends in the middle of a character: is it whole?", field=field)
+    try:
+        error.object.decode("cp1252")
+        likely = f'{encoding_field} = "cp1252" is the likely one (Windows, Excel)'
+    except UnicodeError:
+        likely = "nor is it cp1252 (Windows, Excel)"
+    return ComponentError(message, field=field, help=f'{likely}; "latin-1" takes every byte, right or wrong')

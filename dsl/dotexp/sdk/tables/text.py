@@ -14,7 +14,7 @@ from dotexp.sdk.tables import files
 from dotexp.sdk.tables.columns import Block, TextFormat
 from dotexp.sdk.tables.files import Digest
 
-_SEPARATORS = ("\t", "::", ";", "|", ",")
+_SEPARATORS = ("\t", "::", ";", "|", ",", " ")
 _UNIT = "\x1f"
 """Replaces a separator of two characters: Polars and csv take one."""
 _SAMPLE = 200
@@ -42,7 +42,7 @@ class TextTable:
         if not rows:
             raise ComponentError(f"{path} is empty", field=field)
         self.width = len(rows[0])
-        self.hint = _other_separator(rows[0], form.separator)
+        self.hint = _other_separator([self._separator.join(row) for row in rows], self.width, self._separator)
         sample = [[cell.strip() for cell in row] for row in rows]
         named = form.header if isinstance(form.header, bool) else form.header(sample)
         self.header = tuple(sample[0]) if named else None
@@ -75,7 +75,9 @@ class TextTable:
 
     def _sample(self) -> list[list[str]]:
         """Read the first rows that are not blank, and leave them to be read again; blank lines before them are past."""
+        first = True
         while text := self._source.next():
+            text, first = self._after_directive(text) if first else text, False
             lines = _Lines(text, self._source)
             rows: list[list[str]] = []
             try:
@@ -90,6 +92,18 @@ class TextTable:
                 return rows
             self._lines += lines.number
         return []
+
+    def _after_directive(self, text: str) -> str:
+        """Skip a first line such as `sep=;`, which Excel reads; raises ComponentError where it names another one."""
+        line, _, rest = text.partition("\n")
+        named = line.strip("\r ")[4:]
+        if line[:4].lower() != "sep=" or len(named) > 1:
+            return text
+        if named and named != self._separator:
+            message = f"{self.path}, line 1: `{line.strip()}` says that the separator is another one"
+            raise ComponentError(message, field=self.field, help=f"separator = {json.dumps(named)}")
+        self._lines += 1
+        return rest
 
     def _block(self, text: str, columns: Sequence[int]) -> Block:
         quoted = self._form.quotes and '"' in text
@@ -211,7 +225,10 @@ def _stripped(column: pl.Expr) -> pl.Expr:
     return pl.when(text.str.len_bytes() > 0).then(text)
 
 
-def _other_separator(first: Sequence[str], separator: str) -> str:
-    """Return advice about the separator where the first line is a single field with another separator in it."""
-    found = [other for other in _SEPARATORS if len(first) == 1 and other != separator and other in first[0]]
-    return f"is the separator another one? separator = {json.dumps(found[0])}" if found else ""
+def _other_separator(lines: Sequence[str], width: int, separator: str) -> str:
+    """Return advice about the separator where another one cuts the first lines into the same number of more fields."""
+    for other in _SEPARATORS:
+        counts = {line.count(other) + 1 for line in lines}
+        if other != separator and len(counts) == 1 and max(counts) > width:
+            return f"is the separator another one? separator = {json.dumps(other)}"
+    return ""
