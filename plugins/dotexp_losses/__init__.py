@@ -8,6 +8,7 @@ from dataclasses import replace
 from dotexp import Component, Facts, Task, hookimpl
 
 from dotexp_losses.losses import class_weights, params
+from dotexp_losses.metrics import params as metric_params
 from dotexp_losses.ranking import params as ranking_params
 
 _CLASSES = Facts(tasks=(Task.classification,))
@@ -44,17 +45,17 @@ def _losses() -> list[Component]:
 def _metrics() -> list[Component]:
     heavy = "dotexp_losses.metrics.metrics"
     return [
-        Component("metric", "accuracy", params.AccuracyParams, f"{heavy}:accuracy", _MORE),
-        Component("metric", "error_rate", params.ErrorRateParams, f"{heavy}:error_rate", _FEWER),
+        Component("metric", "accuracy", metric_params.AccuracyParams, f"{heavy}:accuracy", _MORE),
+        Component("metric", "error_rate", metric_params.ErrorRateParams, f"{heavy}:error_rate", _FEWER),
         Component(
-            "metric", "top_k_accuracy", params.TopKAccuracyParams, f"{heavy}:top_k_accuracy", _MORE_CLASSES,
-            check=params.check_top_k,
+            "metric", "top_k_accuracy", metric_params.TopKAccuracyParams, f"{heavy}:top_k_accuracy", _MORE_CLASSES,
+            check=metric_params.check_top_k,
         ),
-        Component("metric", "f1", params.F1Params, f"{heavy}:f1", _MORE),
-        Component("metric", "precision", params.PrecisionParams, f"{heavy}:precision", _MORE),
-        Component("metric", "recall", params.RecallParams, f"{heavy}:recall", _MORE),
-        Component("metric", "rmse", params.RmseParams, f"{heavy}:rmse", _NEARER),
-        Component("metric", "mae", params.MaeParams, f"{heavy}:mae", _NEARER),
+        Component("metric", "f1", metric_params.F1Params, f"{heavy}:f1", _MORE),
+        Component("metric", "precision", metric_params.PrecisionParams, f"{heavy}:precision", _MORE),
+        Component("metric", "recall", metric_params.RecallParams, f"{heavy}:recall", _MORE),
+        Component("metric", "rmse", metric_params.RmseParams, f"{heavy}:rmse", _NEARER),
+        Component("metric", "mae", metric_params.MaeParams, f"{heavy}:mae", _NEARER),
         *_rankings(),
     ]  # fmt: skip
 

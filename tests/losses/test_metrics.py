@@ -147,6 +147,29 @@ def test_a_long_set_of_tiny_batches_stays_exact() -> None:
     assert accuracy == float(torch.tensor(right) / 100_000)
 
 
+@pytest.mark.parametrize("sizes", [(97,), (1,) * 97, (40, 40, 17), (96, 1)])
+@pytest.mark.parametrize("name", ["accuracy", "error_rate", "top_k_accuracy", *MACRO])
+def test_the_batches_change_no_bit(name: str, sizes: tuple[int, ...]) -> None:
+    output, target = guesses(7)
+    whole = over_batches(make(name, classification(7)), output, target, (97,))
+    assert over_batches(make(name, classification(7)), output, target, sizes) == whole
+
+
+def test_error_rates_are_the_counts_ratio_to_the_bit() -> None:
+    """1 - 7/9 is not 2/9 in float32."""
+    output, target = torch.tensor([[0.9, 0.1]] * 9), torch.tensor([0] * 7 + [1] * 2)
+    assert over_batches(make("error_rate", classification(2)), output, target, (4, 5)) == float(torch.tensor(2) / 9)
+    yes = torch.tensor([[0.9], [0.9], [0.1]] * 3)
+    labels = torch.tensor([[1], [1], [0], [1], [1], [0], [1], [0], [1]])
+    assert over_batches(make("error_rate", multilabel(1)), yes, labels, (4, 5)) == float(torch.tensor(2) / 9)
+
+
+def test_top_1_accuracy_is_accuracy_where_probabilities_are_equal() -> None:
+    output, target = torch.full((4, 3), 1 / 3), torch.tensor([0, 0, 1, 2])
+    for name, arguments in (("accuracy", {}), ("top_k_accuracy", {"k": 1})):
+        assert over_batches(make(name, classification(3), **arguments), output, target, (3, 1)) == 0.5
+
+
 def test_which_tasks_a_metric_fits() -> None:
     of_classes = {"accuracy", "error_rate", "top_k_accuracy", "f1", "precision", "recall"}
     of_lists = {"precision_at", "recall_at", "ndcg_at"}

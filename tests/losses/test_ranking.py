@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from dotexp import DataFacts, Problem, Task, evaluate, run
-from dotexp.sdk.data import OverPart, TensorPart
+from dotexp.sdk.data import RankingMetric, TensorPart
 from dotexp_losses import dotexp_components
 from dotexp_losses.ranking.metrics import Ranking
 from dotexp_losses.ranking.params import NdcgAtParams
@@ -91,7 +91,7 @@ Judge = Callable[[list[int], set[int], int], float]
 @pytest.mark.parametrize("k", [1, 3, 7, ITEMS - 1])
 @pytest.mark.parametrize("threshold", [None, 2.0])
 def test_metrics_are_what_loops_say(name: str, judge: Judge, k: int, threshold: float | None) -> None:
-    found = make(name, k=k, threshold=threshold).over(predict, part(TRAIN), part(VALID))
+    found = make(name, k=k, threshold=threshold).evaluate_ranking(predict, part(TRAIN), part(VALID))
     users = rankings(4.0 if threshold is None else threshold)
     assert len(users) > 3
     assert found == pytest.approx(np.mean([judge(ranked, relevant, k) for ranked, relevant in users]), abs=1e-6)
@@ -104,7 +104,7 @@ def test_ndcg_is_scikit_learns_where_nothing_was_seen() -> None:
         truth[user, item] = max(truth[user, item], rating >= 4)
     unseen = part([(USERS + 1, 1, 3.0)])
     for k in (1, 3, 7):
-        found = make("ndcg_at", k=k).over(predict, unseen, part(VALID))
+        found = make("ndcg_at", k=k).evaluate_ranking(predict, unseen, part(VALID))
         assert found == pytest.approx(ndcg_score(truth[users, 1:], SCORES[users, 1:], k=k), abs=1e-6)
 
 
@@ -121,28 +121,28 @@ def test_what_was_rated_in_training_is_no_hit_where_there_are_fewer_candidates_t
 
     best = 1 + 1 / math.log2(3)
     wanted = (1 / math.log2(3)) / best if expected is None else expected
-    assert make(name, k=5).over(by_code, train, valid) == pytest.approx(wanted)
+    assert make(name, k=5).evaluate_ranking(by_code, train, valid) == pytest.approx(wanted)
 
 
 def test_a_user_without_candidates_has_no_hit() -> None:
     everything = part([(1, item, 3.0) for item in range(1, ITEMS + 1)])
     for name in COMPONENTS:
-        assert make(name, k=ITEMS - 1).over(predict, everything, part([(1, 2, 5.0), (1, 9, 5.0)])) == 0.0
+        assert make(name, k=ITEMS - 1).evaluate_ranking(predict, everything, part([(1, 2, 5.0), (1, 9, 5.0)])) == 0.0
 
 
 @pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_a_pair_rated_several_times_counts_once(name: str) -> None:
     train, valid = [(1, 1, 3.0), (1, 4, 2.0)], [(1, 2, 5.0), (1, 7, 5.0), (2, 3, 5.0)]
     for k in (2, ITEMS - 1):
-        once = make(name, k=k).over(predict, part(train), part(valid))
-        assert make(name, k=k).over(predict, part(train * 3), part([*valid, *valid, (1, 2, 1.0)])) == once
+        once = make(name, k=k).evaluate_ranking(predict, part(train), part(valid))
+        assert make(name, k=k).evaluate_ranking(predict, part(train * 3), part([*valid, *valid, (1, 2, 1.0)])) == once
 
 
 def test_predictions_that_are_no_numbers_give_no_number() -> None:
     def broken(inputs: tuple[Tensor, ...]) -> Tensor:
         return torch.where(inputs[1] == 3, torch.nan, inputs[1].float())
 
-    assert np.isnan(make("recall_at", k=3).over(broken, part(TRAIN), part(VALID)))
+    assert np.isnan(make("recall_at", k=3).evaluate_ranking(broken, part(TRAIN), part(VALID)))
 
 
 def test_a_perfect_ranking_is_worth_one() -> None:
@@ -152,9 +152,9 @@ def test_a_perfect_ranking_is_worth_one() -> None:
         wanted = {(1, 2), (1, 3), (2, 4)}
         return torch.tensor([float(pair in wanted) for pair in zip(*(x.tolist() for x in inputs), strict=True)])
 
-    assert make("ndcg_at", k=2).over(clairvoyant, train, valid) == 1.0
-    assert make("recall_at", k=2).over(clairvoyant, train, valid) == 1.0
-    assert make("precision_at", k=2).over(clairvoyant, train, valid) == 0.75
+    assert make("ndcg_at", k=2).evaluate_ranking(clairvoyant, train, valid) == 1.0
+    assert make("recall_at", k=2).evaluate_ranking(clairvoyant, train, valid) == 1.0
+    assert make("precision_at", k=2).evaluate_ranking(clairvoyant, train, valid) == 0.75
 
 
 def test_what_was_rated_in_training_is_no_candidate() -> None:
@@ -164,15 +164,20 @@ def test_what_was_rated_in_training_is_no_candidate() -> None:
     def by_code(inputs: tuple[Tensor, ...]) -> Tensor:
         return -inputs[1].float()
 
-    assert make("precision_at", k=1).over(by_code, train, valid) == 1.0
-    assert make("precision_at", k=1).over(by_code, part([(2, 2, 5.0)]), valid) == 0.0
+    assert make("precision_at", k=1).evaluate_ranking(by_code, train, valid) == 1.0
+    assert make("precision_at", k=1).evaluate_ranking(by_code, part([(2, 2, 5.0)]), valid) == 0.0
 
 
 def test_equal_ratings_rank_in_the_items_order() -> None:
     valid = part([(1, 2, 5.0)])
-    flat = make("recall_at", k=2).over(lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid)
+    flat = make("recall_at", k=2).evaluate_ranking(
+        lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid
+    )
     assert flat == 1.0
-    assert make("recall_at", k=1).over(lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid) == 0.0
+    assert (
+        make("recall_at", k=1).evaluate_ranking(lambda inputs: torch.zeros(len(inputs[0])), part([(2, 1, 5.0)]), valid)
+        == 0.0
+    )
 
 
 def test_at_most_so_many_users_are_judged_evenly_spaced() -> None:
@@ -183,12 +188,14 @@ def test_at_most_so_many_users_are_judged_evenly_spaced() -> None:
         return torch.zeros(len(inputs[0]))
 
     valid = part([(user, 1, 5.0) for user in range(1, 10)])
-    make("recall_at", k=2, users=3).over(spy, part([(1, 2, 3.0)]), valid)
+    make("recall_at", k=2, users=3).evaluate_ranking(spy, part([(1, 2, 3.0)]), valid)
     assert asked == {1, 4, 7}
 
 
 def test_nobody_to_judge_gives_no_number() -> None:
-    assert np.isnan(make("ndcg_at").over(predict, part(TRAIN), part([(1, 2, 1.0), (0, 3, 5.0), (2, 0, 5.0)])))
+    assert np.isnan(
+        make("ndcg_at").evaluate_ranking(predict, part(TRAIN), part([(1, 2, 1.0), (0, 3, 5.0), (2, 0, 5.0)]))
+    )
 
 
 def problems(**given: Any) -> list[Problem]:
@@ -230,6 +237,6 @@ def test_a_run_tells_them_at_every_epoch_and_evaluate_again(tmp_path: Path) -> N
 
 
 def test_they_are_no_metrics_of_batches() -> None:
-    assert all(isinstance(make(name), OverPart) for name in COMPONENTS)
+    assert all(isinstance(make(name), RankingMetric) for name in COMPONENTS)
     assert {c.facts_for(c.params()).tasks for c in COMPONENTS.values()} == {(Task.ratings,)}
     assert {c.facts_for(c.params()).better for c in COMPONENTS.values()} == {"higher"}

@@ -20,11 +20,11 @@ from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import RunFolder
-from dotexp.sdk.data import Data, OverPart, Part
+from dotexp.sdk.data import Data, Part, RankingMetric
 
 
 class Metric(Protocol):
-    """What a metric's builder returns: a torchmetrics metric, of which this is used, or an OverPart."""
+    """What a metric's builder returns: a torchmetrics metric, of which this is used, or a RankingMetric."""
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Take in a batch of activated outputs and targets."""
@@ -82,15 +82,15 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate in evaluation mode, which the network is left in; every example counts the same.
 
-    Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop. A metric
-    that asks the network itself is computed where the training part is given.
+    Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop. A ranking
+    metric is computed where the training part is given.
     """
     if len(part) == 0:
         return Evaluation()
     network.eval()
     losses: list[Tensor] = []
     counts: list[int] = []
-    updated = {name: metric for name, metric in metrics.items() if not isinstance(metric, OverPart)}
+    updated = {name: metric for name, metric in metrics.items() if not isinstance(metric, RankingMetric)}
     for metric in updated.values():
         metric.reset()
     for batch in part.batches(torch.arange(len(part)), batch_size, None, device, workers):
@@ -105,7 +105,9 @@ def evaluate(
     found = {name: _plain(metric.compute()) for name, metric in updated.items()}
     if train is not None:
         predict = _predictor(network, loss, device, cast, look)
-        found |= {name: m.over(predict, train, part) for name, m in metrics.items() if isinstance(m, OverPart)}
+        for name, metric in metrics.items():
+            if isinstance(metric, RankingMetric):
+                found[name] = metric.evaluate_ranking(predict, train, part)
     weights = torch.tensor(counts, dtype=torch.float64)
     mean = (torch.stack(losses).cpu().double() * weights).sum() / weights.sum()
     return Evaluation(mean.item(), {name: found[name] for name in metrics if name in found})

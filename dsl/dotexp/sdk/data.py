@@ -84,12 +84,15 @@ class Prepared(Protocol):
 
 
 @runtime_checkable
-class OverPart(Protocol):
-    """A metric that asks the network itself, such as one of rankings, rather than see a part's outputs and targets."""
+class RankingMetric(Protocol):
+    """A metric that calls the network itself, to rank items for each user, rather than take outputs and targets."""
 
-    def over(self, predict: Callable[[tuple[Tensor, ...]], Tensor], train: Part, part: Part) -> float:
-        """The metric over `part`; `predict` maps inputs on the CPU to activated outputs, `train` is what was learned
-        from."""
+    def evaluate_ranking(self, predict: Callable[[tuple[Tensor, ...]], Tensor], train: Part, part: Part) -> float:
+        """Return the metric over `part`.
+
+        `predict` maps inputs on the CPU to activated outputs; `train` is the training set, whose items are not ranked
+        for the users who rated them there.
+        """
         ...
 
 

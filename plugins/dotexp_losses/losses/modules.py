@@ -1,7 +1,7 @@
-"""The losses: what is trained on, and how an output reads as an answer. Needs torch.
+"""The losses. Needs torch.
 
-Each takes the model's output and the target and gives the mean as a scalar; `activate` turns an output into
-probabilities or numbers.
+A loss maps the model's logits and the targets to their mean, a scalar; `activate` maps logits to probabilities, or
+numbers to themselves.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dotexp_losses.losses.params import Balance, BinaryCrossEntropyParams, Cross
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy of outputs (B, classes) and labels (B,), or shares of each class (B, classes)."""
+    """Cross-entropy of logits (B, classes) and labels (B,), or shares of each class (B, classes)."""
 
     weights: Tensor | None
 
     def __init__(self, params: CrossEntropyParams, facts: DataFacts) -> None:
         super().__init__()
         self._smoothing = params.label_smoothing
-        self.register_buffer("weights", _tensor(params.weights, balanced_weights, facts), persistent=False)
+        self.register_buffer("weights", _weights(params.weights, balanced_weights, facts), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean over the examples of -sum(target * weight * log probability) over the classes.
@@ -41,7 +41,7 @@ class CrossEntropy(nn.Module):
         return total / len(target)
 
     def activate(self, output: Tensor) -> Tensor:
-        """Probabilities (B, classes), which sum to 1."""
+        """Return probabilities (B, classes), which sum to 1."""
         return output.softmax(-1)
 
 
@@ -57,18 +57,18 @@ class MeanSquaredError(nn.Module):
         return functional.mse_loss(output.to(wide).flatten(), target.to(wide).flatten())
 
     def activate(self, output: Tensor) -> Tensor:
-        """Return the numbers as they are."""
+        """Return the numbers unchanged."""
         return output
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Binary cross-entropy of outputs (B, classes) and labels (B, classes) of 0 and 1, or (B,) class numbers."""
+    """Binary cross-entropy of logits (B, classes) and labels (B, classes) of 0 and 1, or class numbers (B,)."""
 
     weights: Tensor | None
 
     def __init__(self, params: BinaryCrossEntropyParams, facts: DataFacts) -> None:
         super().__init__()
-        self.register_buffer("weights", _tensor(params.pos_weights, positive_weights, facts), persistent=False)
+        self.register_buffer("weights", _weights(params.pos_weights, positive_weights, facts), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean over examples and classes."""
@@ -78,14 +78,15 @@ class BinaryCrossEntropy(nn.Module):
         return functional.binary_cross_entropy_with_logits(output, target.to(output.dtype), pos_weight=weights)
 
     def activate(self, output: Tensor) -> Tensor:
-        """Probability of each class by itself (B, classes)."""
+        """Return the probability of each class by itself (B, classes)."""
         return output.sigmoid()
 
 
-def _tensor(
-    weights: Balance | dict[str, float] | None, balanced: Callable[[DataFacts], tuple[float, ...]], facts: DataFacts
+def _weights(
+    given: Balance | dict[str, float] | None, balanced: Callable[[DataFacts], tuple[float, ...]], facts: DataFacts
 ) -> Tensor | None:
-    if weights is None:
+    """Return the weights in the order of the classes."""
+    if given is None:
         return None
-    by_class = given_weights(weights, facts) if isinstance(weights, dict) else balanced(facts)
+    by_class = given_weights(given, facts) if isinstance(given, dict) else balanced(facts)
     return torch.tensor(by_class, dtype=torch.float32)

@@ -1,87 +1,50 @@
-"""The metrics: exact over everything they were shown, however it was cut into batches. Needs torchmetrics.
+"""Builders of the metrics. Needs torchmetrics.
 
-Each is updated with activated outputs and targets: (B, classes) with labels (B,), or (B, classes) with 0 and 1, or
-numbers.
+A metric is updated with activated outputs and targets: (B, classes) with labels (B,), or (B, classes) with 0 and 1, or
+numbers (B,). Counts are integers, so that a value does not depend on how the examples are batched.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
-import torch
 from dotexp import DataFacts, Params, Task
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
 from torchmetrics.classification import (
+    MulticlassAccuracy,
     MulticlassF1Score,
     MulticlassPrecision,
     MulticlassRecall,
+    MulticlassStatScores,
+    MultilabelAccuracy,
     MultilabelF1Score,
     MultilabelPrecision,
     MultilabelRecall,
+    MultilabelStatScores,
 )
 
-from dotexp_losses.losses.params import TopKAccuracyParams
+from dotexp_losses.metrics.params import TopKAccuracyParams
 
 THRESHOLD = 0.5
 
 
-class Hits(Metric):
-    """Counts right answers among all answers, as integers; `compute` gives their share, or the share of the others."""
-
-    full_state_update = False
-    right: Tensor
-    total: Tensor
-
-    def __init__(self, wrong: bool = False) -> None:
-        super().__init__()
-        self._wrong = wrong
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, output: Tensor, target: Tensor) -> None:
-        """Count a batch."""
-        hits = self.hits(output, target)
-        self.right += hits.sum()
-        self.total += hits.numel()
+class MulticlassErrorRate(MulticlassStatScores):
+    """Wrong answers divided by all answers, which 1 - accuracy equals only up to rounding."""
 
     def compute(self) -> Tensor:
-        """Share of all answers so far."""
-        return (self.total - self.right if self._wrong else self.right) / self.total
-
-    @abstractmethod
-    def hits(self, output: Tensor, target: Tensor) -> Tensor:
-        """Which answers of a batch are right, as booleans."""
+        """Divide the counts."""
+        *_, wrong, answers = super().compute()
+        return wrong / answers
 
 
-class ClassHits(Hits):
-    """The likeliest class is the label."""
+class MultilabelErrorRate(MultilabelStatScores):
+    """Wrong yes or no answers divided by all of them."""
 
-    def hits(self, output: Tensor, target: Tensor) -> Tensor:
-        """(B,)."""
-        return output.argmax(-1) == target
-
-
-class LabelHits(Hits):
-    """Each label's probability is on the right side of one half."""
-
-    def hits(self, output: Tensor, target: Tensor) -> Tensor:
-        """(B, classes)."""
-        return (output > THRESHOLD) == (target > THRESHOLD)
-
-
-class TopKHits(Hits):
-    """The label is among the k likeliest classes."""
-
-    def __init__(self, k: int) -> None:
-        super().__init__()
-        self._k = k
-
-    def hits(self, output: Tensor, target: Tensor) -> Tensor:
-        """(B,)."""
-        best = output.topk(min(self._k, output.shape[-1]), dim=-1).indices
-        return (best == target.unsqueeze(-1)).any(-1)
+    def compute(self) -> Tensor:
+        """Divide the counts."""
+        tp, fp, tn, fn, _ = super().compute()
+        return (fp + fn) / (tp + fp + tn + fn)
 
 
 class RootMeanSquaredError(MeanSquaredError):
@@ -104,33 +67,35 @@ class FlatMeanAbsoluteError(MeanAbsoluteError):
 
 
 def accuracy(params: Params, facts: DataFacts) -> Metric:
-    """Build accuracy."""
-    return LabelHits() if facts.task is Task.multilabel else ClassHits()
+    """Build micro-averaged accuracy."""
+    return _averaged(MulticlassAccuracy, MultilabelAccuracy, facts, "micro")
 
 
 def error_rate(params: Params, facts: DataFacts) -> Metric:
-    """Build the error rate."""
-    return LabelHits(wrong=True) if facts.task is Task.multilabel else ClassHits(wrong=True)
+    """Build the micro-averaged error rate."""
+    return _averaged(MulticlassErrorRate, MultilabelErrorRate, facts, "micro")
 
 
 def top_k_accuracy(params: TopKAccuracyParams, facts: DataFacts) -> Metric:
-    """Build top-k accuracy."""
-    return TopKHits(params.k)
+    """Build micro-averaged top-k accuracy."""
+    count = _count(facts)
+    k = min(params.k, count)
+    return MulticlassAccuracy(num_classes=count, top_k=k, average="micro", validate_args=False)
 
 
 def f1(params: Params, facts: DataFacts) -> Metric:
-    """Build macro F1."""
-    return _macro(MulticlassF1Score, MultilabelF1Score, facts)
+    """Build macro-averaged F1."""
+    return _averaged(MulticlassF1Score, MultilabelF1Score, facts, "macro")
 
 
 def precision(params: Params, facts: DataFacts) -> Metric:
-    """Build macro precision."""
-    return _macro(MulticlassPrecision, MultilabelPrecision, facts)
+    """Build macro-averaged precision."""
+    return _averaged(MulticlassPrecision, MultilabelPrecision, facts, "macro")
 
 
 def recall(params: Params, facts: DataFacts) -> Metric:
-    """Build macro recall."""
-    return _macro(MulticlassRecall, MultilabelRecall, facts)
+    """Build macro-averaged recall."""
+    return _averaged(MulticlassRecall, MultilabelRecall, facts, "macro")
 
 
 def rmse(params: Params, facts: DataFacts) -> Metric:
@@ -143,12 +108,15 @@ def mae(params: Params, facts: DataFacts) -> Metric:
     return FlatMeanAbsoluteError()
 
 
-def _macro(of_classes: Any, of_labels: Any, facts: DataFacts) -> Metric:
-    """Build a mean over the classes. Two classes are two classes: none of them is the positive one."""
-    count = len(facts.classes) if facts.classes is not None else facts.outputs
+def _averaged(of_classes: Any, of_labels: Any, facts: DataFacts, average: str) -> Metric:
+    """Build a metric of one label or of several; of two classes, neither is the positive one."""
     metric: Metric
     if facts.task is Task.multilabel:
-        metric = of_labels(num_labels=count, threshold=THRESHOLD, average="macro", validate_args=False)
+        metric = of_labels(num_labels=_count(facts), threshold=THRESHOLD, average=average, validate_args=False)
     else:
-        metric = of_classes(num_classes=count, average="macro", validate_args=False)
+        metric = of_classes(num_classes=_count(facts), average=average, validate_args=False)
     return metric
+
+
+def _count(facts: DataFacts) -> int:
+    return len(facts.classes) if facts.classes is not None else facts.outputs

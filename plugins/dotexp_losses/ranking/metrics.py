@@ -1,4 +1,4 @@
-"""Metrics of rankings: of each user's unrated items, how good are the k that the model puts first? Needs torch."""
+"""Builders of the ranking metrics: precision, recall and NDCG of each user's k best-ranked items. Needs torch."""
 
 from __future__ import annotations
 
@@ -9,80 +9,80 @@ from dotexp import DataFacts
 from dotexp.sdk.data import Part
 from torch import Tensor
 
-from dotexp_losses.ranking.params import RankingParams, threshold_of
+from dotexp_losses.ranking.params import RankingParams, relevance_threshold
 
 Predict = Callable[[tuple[Tensor, ...]], Tensor]
-Judge = Callable[[Tensor, Tensor, int], Tensor]
-"""Of hits in rank order (U, k), the numbers of relevant items (U,) and k, each user's score (U,)."""
+Score = Callable[[Tensor, Tensor, int], Tensor]
+"""Each user's score (U,) from the hits in rank order (U, k), the numbers of relevant items (U,) and k."""
 
-_PAIRS = 1 << 18
-_READ = 1 << 20
+_PAIRS_AT_ONCE = 1 << 18
+_ROWS_AT_ONCE = 1 << 20
 
 
 class Ranking:
-    """A metric that ranks items itself, user by user, rather than see a part's predictions; built for known items."""
+    """A ranking metric. Ids are codes from 1; code 0 stands for every unknown id, and is never ranked."""
 
-    def __init__(self, judge: Judge, k: int, threshold: float, users: int | None, items: int) -> None:
-        self._judge = judge
+    def __init__(self, score: Score, k: int, threshold: float, users: int | None, items: int) -> None:
+        self._score = score
         self._k = k
         self._threshold = threshold
         self._users = users
         self._items = items
 
     def to(self, device: torch.device) -> Ranking:
-        """Nothing to move: it works where the predictions are."""
+        """Return self: rankings are evaluated on the CPU."""
         return self
 
-    def over(self, predict: Predict, train: Part, part: Part) -> float:
-        """Mean over the users of `part` who have something relevant there; NaN where none has.
+    def evaluate_ranking(self, predict: Predict, train: Part, part: Part) -> float:
+        """Return the mean over the users with a relevant item in `part`.
 
-        `predict` maps coded users (B,) and items (B,), on the CPU, to ratings (B,).
+        NaN where no user has one, and where a prediction is NaN. `predict` maps user codes (B,) and item codes (B,),
+        on the CPU, to ratings (B,).
         """
-        users, items, ratings = _columns(part)
-        wanted = (ratings >= self._threshold) & (users > 0) & (items > 0)
-        relevant = torch.unique(torch.stack((users[wanted], items[wanted])), dim=1)
-        judged = self._chosen(torch.unique(relevant[0]))
-        if not len(judged):
+        relevant = self._relevant_pairs(part)
+        users = self._sample(torch.unique(relevant[0]))
+        if not len(users):
             return float("nan")
-        seen = self._seen(train, judged)
+        rated = _pairs_of_users(users, train)
         scores = []
-        for some in torch.split(judged, max(1, _PAIRS // self._items)):
-            mine, known = _of(some, relevant), _of(some, seen)
-            predicted = self._predicted(predict, some)
+        for chunk in torch.split(users, max(1, _PAIRS_AT_ONCE // self._items)):
+            predicted = self._predict_items(predict, chunk)
             if predicted.isnan().any():
                 return float("nan")
-            hits = torch.zeros(len(some), self._items + 1, dtype=torch.bool)
-            hits[mine[0], mine[1]] = True
-            hits[known[0], known[1]] = False  # they fill the last ranks where there are fewer candidates than k
-            numbers = torch.bincount(mine[0], minlength=len(some))
-            scores.append(self._judge(hits.gather(1, self._ranked(predicted, known)), numbers, self._k))
+            scores.append(self._score_users(predicted, _rows_of(chunk, relevant), _rows_of(chunk, rated)))
         return torch.cat(scores).mean().item()
 
-    def _chosen(self, users: Tensor) -> Tensor:
+    def _relevant_pairs(self, part: Part) -> Tensor:
+        """Return the distinct pairs (2, N) of known ids that are rated at the threshold or above."""
+        found = [torch.empty(2, 0, dtype=torch.int64)]
+        for users, items, ratings in _batches(part):
+            kept = (ratings >= self._threshold) & (users > 0) & (items > 0)
+            found.append(torch.stack((users[kept], items[kept])))
+        return torch.unique(torch.cat(found, 1), dim=1)
+
+    def _sample(self, users: Tensor) -> Tensor:
+        """Return at most as many users as are to be evaluated, evenly spaced."""
         if self._users is None or len(users) <= self._users:
             return users
         return users[torch.arange(self._users) * len(users) // self._users]
 
-    def _seen(self, train: Part, judged: Tensor) -> Tensor:
-        """Pairs (2, N) of the judged users in the training part."""
-        found = [torch.empty(2, 0, dtype=torch.int64)]
-        for users, items, _ in _batches(train):
-            mine = torch.isin(users, judged)
-            found.append(torch.stack((users[mine], items[mine])))
-        return torch.cat(found, 1)
-
-    def _predicted(self, predict: Predict, users: Tensor) -> Tensor:
-        """Predicted ratings (U, items + 1) of every item, by its code; the unknown item has minus infinity."""
+    def _predict_items(self, predict: Predict, users: Tensor) -> Tensor:
+        """Return the predicted ratings (U, items + 1) of every item code; minus infinity for the unknown item."""
         codes = torch.arange(1, self._items + 1)
         inputs = (users.repeat_interleave(self._items), codes.repeat(len(users)))
-        scores = torch.full((len(users), self._items + 1), -torch.inf)
-        scores[:, 1:] = predict(inputs).float().cpu().reshape(len(users), self._items)
-        return scores
+        predicted = torch.full((len(users), self._items + 1), -torch.inf)
+        predicted[:, 1:] = predict(inputs).float().cpu().reshape(len(users), self._items)
+        return predicted
 
-    def _ranked(self, scores: Tensor, seen: Tensor) -> Tensor:
-        """Codes (U, k) of the items that come first; equal ratings in the items' order, the seen ones last."""
-        scores = scores.index_put((seen[0], seen[1]), torch.tensor(-torch.inf))
-        return torch.sort(scores, dim=1, descending=True, stable=True).indices[:, : self._k]
+    def _score_users(self, predicted: Tensor, relevant: Tensor, rated: Tensor) -> Tensor:
+        """Score users (U,) by their predicted ratings (U, items + 1); equal ratings rank in the items' order."""
+        ratings = predicted.index_put((rated[0], rated[1]), torch.tensor(-torch.inf))
+        ranked = torch.sort(ratings, dim=1, descending=True, stable=True).indices[:, : self._k]
+        hits = torch.zeros_like(predicted, dtype=torch.bool)
+        hits[relevant[0], relevant[1]] = True
+        hits[rated[0], rated[1]] = False  # they fill the last ranks where there are fewer candidates than k
+        counts = torch.bincount(relevant[0], minlength=len(predicted))
+        return self._score(hits.gather(1, ranked), counts, self._k)
 
 
 def precision_at(params: RankingParams, facts: DataFacts) -> Ranking:
@@ -96,7 +96,7 @@ def recall_at(params: RankingParams, facts: DataFacts) -> Ranking:
 
 
 def ndcg_at(params: RankingParams, facts: DataFacts) -> Ranking:
-    """Build the normalised discounted cumulative gain at k."""
+    """Build the normalized discounted cumulative gain at k."""
     return _ranking(_ndcg, params, facts)
 
 
@@ -106,22 +106,26 @@ def _ndcg(hits: Tensor, relevant: Tensor, k: int) -> Tensor:
     return (hits.double() * discounts).sum(1) / best[relevant.clamp(max=hits.shape[1])]
 
 
-def _ranking(judge: Judge, params: RankingParams, facts: DataFacts) -> Ranking:
+def _ranking(score: Score, params: RankingParams, facts: DataFacts) -> Ranking:
     assert facts.items is not None, "ratings have items"
-    return Ranking(judge, params.k, threshold_of(params, facts), params.users, facts.items)
+    return Ranking(score, params.k, relevance_threshold(params, facts), params.users, facts.items)
 
 
-def _of(users: Tensor, pairs: Tensor) -> Tensor:
-    """Pairs of these users, ascending (U,), with their places in `users` in place of their codes."""
-    mine = torch.isin(pairs[0], users)
-    return torch.stack((torch.searchsorted(users, pairs[0, mine]), pairs[1, mine]))
+def _pairs_of_users(users: Tensor, part: Part) -> Tensor:
+    """Return the pairs (2, N) of these users in a part."""
+    found = [torch.empty(2, 0, dtype=torch.int64)]
+    for rows, items, _ in _batches(part):
+        kept = torch.isin(rows, users)
+        found.append(torch.stack((rows[kept], items[kept])))
+    return torch.cat(found, 1)
 
 
-def _columns(part: Part) -> tuple[Tensor, Tensor, Tensor]:
-    columns = list(zip(*_batches(part), strict=True))
-    return torch.cat(columns[0]), torch.cat(columns[1]), torch.cat(columns[2])
+def _rows_of(users: Tensor, pairs: Tensor) -> Tensor:
+    """Return the pairs (2, N) of these users, ascending (U,), with row numbers in place of the users' codes."""
+    kept = torch.isin(pairs[0], users)
+    return torch.stack((torch.searchsorted(users, pairs[0, kept]), pairs[1, kept]))
 
 
 def _batches(part: Part) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    for batch in part.batches(torch.arange(len(part)), _READ, None, torch.device("cpu")):
+    for batch in part.batches(torch.arange(len(part)), _ROWS_AT_ONCE, None, torch.device("cpu")):
         yield batch.inputs[0].long(), batch.inputs[1].long(), batch.targets

@@ -1,4 +1,4 @@
-"""What the ranking metrics take."""
+"""Parameters of the ranking metrics."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from pydantic import Field
 
 
 class RankingParams(Params):
-    """How a ranking is judged.
+    """Base of the ranking metrics.
 
-    For each user, every item that training knows and the user has not rated in training is ranked by its predicted
-    rating; what the user has rated in the part at `threshold` or more is relevant. An item that is rated in both is
-    never ranked, and counts as missed. The metric is the mean over the users who have something relevant.
+    For each user, all known items that the user has not rated in training are ranked by predicted rating. Relevant are
+    the items that the user has rated in the evaluated set at `threshold` or more. An item that is rated in both sets is
+    never ranked, and counts as missed. The metric is the mean over the users who have a relevant item.
     """
 
-    k: Annotated[int, Positional()] = Field(10, ge=1, le=100_000, description="how many items of a ranking count")
+    k: Annotated[int, Positional()] = Field(10, ge=1, le=100_000, description="length of the ranking that is evaluated")
     threshold: float | None = Field(
         None,
         ge=-1e6,
         le=1e6,
-        description="lowest rating that makes an item relevant; none: three quarters up the training ratings' range",
+        description="lowest rating of a relevant item; none: three quarters up the training ratings' range",
     )
     users: int | None = Field(
-        1000, ge=1, le=10**9, description="most users that are judged, evenly spaced among them; none: all"
+        1000, ge=1, le=10**9, description="largest number of users evaluated, evenly spaced among them; none: all"
     )
 
 
 class PrecisionAtParams(RankingParams):
-    """Share of the k best-ranked items that are relevant; ranked are all known items not rated in training."""
+    """Precision at k: the fraction of the k best-ranked items, of those not rated in training, that is relevant."""
 
 
 class RecallAtParams(RankingParams):
-    """Share of the relevant items among the k best-ranked; ranked are all known items not rated in training."""
+    """Recall at k: the fraction of the relevant items among the k best-ranked of those not rated in training."""
 
 
 class NdcgAtParams(RankingParams):
-    """Gain of the k best-ranked items as a part of the best possible, ranks discounted by 1/log2(rank + 1).
+    """NDCG at k: discounted gain of the k best-ranked items not rated in training, divided by the best possible.
 
-    The gain of a relevant item is 1; ranked are all known items that the user did not rate in training.
+    A relevant item at rank r, from 1, gains 1 / log2(r + 1).
     """
 
 
 def check_ranking(params: RankingParams, facts: DataFacts) -> Iterator[Problem]:
-    """Refuse a threshold that no rating, or every rating, reaches, and as many ranks as there are items."""
+    """Refuse a threshold that no rating or every rating reaches, and k at or above the number of items."""
     if facts.range is not None and params.threshold is not None:
         low, high = facts.range
         if not low < params.threshold <= high:
-            said = "none of them is relevant" if params.threshold > high else "all of them are relevant"
+            said = "none of the items is relevant" if params.threshold > high else "all rated items are relevant"
             yield Problem(
-                f"the training ratings run from {low:g} to {high:g}: with threshold {params.threshold:g} {said}",
+                f"the training ratings range from {low:g} to {high:g}: with threshold {params.threshold:g} {said}",
                 field="threshold",
                 help=f"take one above {low:g} and up to {high:g}, or leave it out",
                 code="E404",
@@ -65,8 +65,8 @@ def check_ranking(params: RankingParams, facts: DataFacts) -> Iterator[Problem]:
         )
 
 
-def threshold_of(params: RankingParams, facts: DataFacts) -> float:
-    """Lowest rating that makes an item relevant: the one given, or 4 where ratings run from 1 to 5."""
+def relevance_threshold(params: RankingParams, facts: DataFacts) -> float:
+    """Return the given threshold, or three quarters up the range: 4 for ratings from 1 to 5."""
     if params.threshold is not None:
         return params.threshold
     low, high = facts.range or (0.0, 0.0)
