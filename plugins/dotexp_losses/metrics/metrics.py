@@ -35,7 +35,8 @@ class MulticlassErrorRate(MulticlassStatScores):
     def compute(self) -> Tensor:
         """Divide the counts."""
         *_, wrong, answers = super().compute()
-        return wrong / answers
+        rate: Tensor = wrong / answers
+        return rate
 
 
 class MultilabelErrorRate(MultilabelStatScores):
@@ -44,7 +45,8 @@ class MultilabelErrorRate(MultilabelStatScores):
     def compute(self) -> Tensor:
         """Divide the counts."""
         tp, fp, tn, fn, _ = super().compute()
-        return (fp + fn) / (tp + fp + tn + fn)
+        rate: Tensor = (fp + fn) / (tp + fp + tn + fn)
+        return rate
 
 
 class RootMeanSquaredError(MeanSquaredError):

@@ -58,7 +58,8 @@ class Ranking:
         for users, items, ratings in _batches(part):
             kept = (ratings >= self._threshold) & (users > 0) & (items > 0)
             found.append(torch.stack((users[kept], items[kept])))
-        return torch.unique(torch.cat(found, 1), dim=1)
+        pairs: Tensor = torch.unique(torch.cat(found, 1), dim=1)
+        return pairs
 
     def _sample(self, users: Tensor) -> Tensor:
         """Return at most as many users as are to be evaluated, evenly spaced."""
