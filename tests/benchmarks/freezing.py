@@ -53,7 +53,7 @@ def own_epoch(frozen: bool) -> Callable[[int], None]:
     device, stage = torch.device("cpu"), plan.stages[0 if frozen else 1]
     part = DataStore().get(stage.data, 42).part("train")
     machinery = Machinery(device, autocast(device, Precision.f32), seeder(device))
-    network = build_network(plan.experiment.model, plan.facts, 42)
+    network = build_network(plan.model, plan.facts, 42)
     loop = StageLoop(stage, network, stage.loss.build(plan.facts), part, 42, machinery)
 
     def epoch(number: int) -> None:

@@ -59,7 +59,7 @@ def dotexp_loop(plan: Plan, *names: str) -> StageLoop:
     """The engine's loop over the plan's stage, with these callbacks."""
     device = torch.device("cpu")
     stage = plan.stages[0]
-    network = build_network(plan.experiment.model, plan.facts, 42)
+    network = build_network(plan.model, plan.facts, 42)
     part = DataStore().get(stage.data, 42).part("train")
     machinery = Machinery(device, autocast(device, Precision.f32), seeder(device))
     offered = [each for each in dotexp_components() if each.name in names]

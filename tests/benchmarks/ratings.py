@@ -25,7 +25,7 @@ from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import build_network
 from dotexp.engine.build.probe import Probe
 from dotexp.engine.training.loop import Machinery, StageLoop
-from dotexp.engine.training.polling import Watch
+from dotexp.engine.training.polling import Polling
 from dotexp.experiment.checking import load
 from dotexp.experiment.experiment import Precision
 from dotexp.planning.plan import Plan
@@ -106,12 +106,12 @@ def measure(size: str, given: argparse.Namespace) -> Measured:
 def _trained(plan: Plan, store: DataStore, most: int) -> tuple[float, float]:
     """Seconds until the first step is done, and the mean of those after it; an epoch's, or of the first `most`."""
     device, stage = torch.device("cpu"), plan.stages[0]
-    part = store.get(stage.data, plan.experiment.seed).part("train")
-    network = build_network(plan.experiment.model, plan.facts, plan.experiment.seed)
+    part = store.get(stage.data, plan.seed).part("train")
+    network = build_network(plan.model, plan.facts, plan.seed)
     machinery = Machinery(device, autocast(device, Precision.f32), seeder(device))
-    loop = StageLoop(stage, network, stage.loss.build(plan.facts), part, plan.experiment.seed, machinery)
+    loop = StageLoop(stage, network, stage.loss.build(plan.facts), part, plan.seed, machinery)
     marks: list[tuple[int, float]] = []
-    watch = Watch()
+    watch = Polling()
     last = min(most, stage.steps_per_epoch)
 
     def look(step: int) -> None:

@@ -16,7 +16,7 @@ from dotexp.engine.build.weights import load_weights
 from dotexp.engine.executor import execute
 from dotexp.engine.training.accumulation import Accumulation
 from dotexp.engine.training.loop import Machinery, StageLoop
-from dotexp.engine.training.micro_batches import Splitting
+from dotexp.engine.training.micro_batches import MicroBatches
 from dotexp.experiment.experiment import Precision
 from dotexp.language.diagnostics import SpecError
 from dotexp.planning.plan import Plan
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 def run(planned: Plan, root: Path) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder)
 
 
@@ -87,7 +87,7 @@ def test_a_state_is_whole_between_steps_alone(after: int, between: bool) -> None
     """In the midst of a step, batch norm has seen some of its batches already."""
     planned = small(8, 2)
     train = planned.stages[0]
-    network = build_network(planned.experiment.model, planned.facts, 42)
+    network = build_network(planned.model, planned.facts, 42)
     part = Broken(build_images(ImagesParams(batch_size=8, examples=35), _context()).part("train"), after)
     machinery = Machinery(CPU, autocast(CPU, Precision.f32), seeder(CPU))
     loop = StageLoop(train, network, CrossEntropy(), part, 42, machinery)  # type: ignore[arg-type]
@@ -130,8 +130,8 @@ def test_a_step_that_is_split_has_the_gradient_of_all_its_batches() -> None:
     heard: list[int] = []
     ways = [
         Accumulation(network, CrossEntropy(), cast, 2, change),
-        Splitting(network, CrossEntropy(), cast, 2, heard.append, change),
-        Splitting(network, _Hungry(), cast, 8, heard.append, change),
+        MicroBatches(network, CrossEntropy(), cast, 2, heard.append, change),
+        MicroBatches(network, _Hungry(), cast, 8, heard.append, change),
     ]
     for way in ways:
         network.zero_grad(set_to_none=True)

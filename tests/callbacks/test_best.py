@@ -147,7 +147,7 @@ SNAPSHOT = Use(
 
 def run(planned: Plan, root: Path) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder)
 
 
@@ -165,7 +165,7 @@ def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path, capsys: pyte
     assert same(kept, Snapshot.states[best]) == set(kept)
     assert same(kept, Snapshot.states[5]) == set()
     assert (result.stages[0].best_epoch, result.stages[0].valid_loss) == (best, min(losses))
-    assert evaluate_run(worsening(), folder, "valid").loss == pytest.approx(min(losses), rel=1e-6)
+    assert evaluate_run(worsening().inference, folder, "valid").loss == pytest.approx(min(losses), rel=1e-6)
     assert (result.stages[0].epochs, result.stages[0].stopped) == (5, None)
     close(folder, tmp_path)
     said = f"stage {result.stages[0].name} ended with the weights of epoch {best}, its best"
@@ -179,7 +179,9 @@ def test_the_best_epoch_s_averages_are_kept_in_either_order(tmp_path: Path, name
     assert best is not None
     kept = load_weights(folder.model)
     assert same(kept, Snapshot.states[best]) == set(kept)
-    assert evaluate_run(worsening(), folder, "valid").loss == pytest.approx(result.stages[0].valid_loss, rel=1e-6)
+    assert evaluate_run(worsening().inference, folder, "valid").loss == pytest.approx(
+        result.stages[0].valid_loss, rel=1e-6
+    )
 
 
 def test_a_stage_that_stops_early_says_so_and_the_next_one_follows(tmp_path: Path) -> None:

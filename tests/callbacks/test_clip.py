@@ -27,7 +27,7 @@ def first_step(tmp_path: Path, *callbacks: Use) -> tuple[dict[str, torch.Tensor]
     """What one step of plain SGD moved, over the rate, and the gradient in float64: by name."""
     train = stage(data=DATA, optimizer=SGD, momentum=None, groups=(WHOLE,), lr=LR, epochs=1, callbacks=callbacks)
     planned = plan(train, data=DATA, body=None)
-    network = build_network(planned.experiment.model, planned.facts, 42)
+    network = build_network(planned.model, planned.facts, 42)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     order = torch.randperm(32, generator=torch.Generator().manual_seed(derive(42, "order", "train", 0)))
     (batch,) = build_images(DATA, DataContext(42)).part("train").batches(order, 32, None, torch.device("cpu"))
@@ -83,7 +83,7 @@ def test_the_norm_is_that_of_what_trains_alone() -> None:
     """A frozen body has no gradient, and none is asked for."""
     body = FreezeLayers(items=(LayerSpan(first="body"),))
     planned = plan(stage(freeze=body))
-    network = build_network(planned.experiment.model, planned.facts, 42)
+    network = build_network(planned.model, planned.facts, 42)
     head = tuple(network.layers["head"].parameters())
     for parameter in head:
         parameter.grad = torch.ones_like(parameter)

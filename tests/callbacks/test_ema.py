@@ -60,7 +60,7 @@ WATCH = Use(component=Component("callback", "watch", WatchParams, f"{__name__}:W
 
 def run(planned: Plan, root: Path) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder)
 
 
@@ -81,7 +81,7 @@ def averaging(*callbacks: Use, **more: Any) -> Plan:
 def test_the_averages_are_those_of_the_state_after_each_step(tmp_path: Path, warmup: bool) -> None:
     """Of the weights, and of batch norm's statistics, which belong to the weights that they were measured with."""
     planned = averaging(callback("ema", decay=0.3, warmup=warmup))
-    start = build_network(planned.experiment.model, planned.facts, 42).state_dict()
+    start = build_network(planned.model, planned.facts, 42).state_dict()
     averages = {name: tensor.double() for name, tensor in start.items() if tensor.is_floating_point()}
     folder, _ = run(planned, tmp_path)
     assert len(Watch.steps) == 8
@@ -147,13 +147,15 @@ def test_validation_sees_the_averages(tmp_path: Path) -> None:
     weights = load_weights(folder.model)
     assert same(weights, Watch.validated[-1]) == set(weights)
     assert same(Watch.steps[-1], weights) == {name for name in weights if name.endswith("num_batches_tracked")}
-    assert evaluate_run(averaging(), folder, "valid").loss == pytest.approx(result.stages[0].valid_loss, rel=1e-6)
+    assert evaluate_run(averaging().inference, folder, "valid").loss == pytest.approx(
+        result.stages[0].valid_loss, rel=1e-6
+    )
 
 
 def test_only_what_trains_is_averaged(tmp_path: Path) -> None:
     body = FreezeLayers(items=(LayerSpan(first="body"),))
     planned = averaging(callback("ema"), freeze=body)
-    start = build_network(planned.experiment.model, planned.facts, 42).state_dict()
+    start = build_network(planned.model, planned.facts, 42).state_dict()
     end = load_weights(run(planned, tmp_path)[0].model)
     assert set(start) - same(start, end) == {"head.3.weight", "head.3.bias"}
 

@@ -142,7 +142,7 @@ def test_the_binary_loss_of_shares_is_the_mean_of_the_two_labels_losses() -> Non
 
 def run(planned: Plan, root: Path) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder)
 
 
@@ -155,7 +155,7 @@ def mixed_plan(*callbacks: Use, epochs: int = 1) -> Plan:
 
 def test_the_loss_written_down_is_that_of_the_mixed_batch_of_the_step_s_seed(tmp_path: Path) -> None:
     planned = mixed_plan(callback("mixup"))
-    network = build_network(planned.experiment.model, planned.facts, 42).double()
+    network = build_network(planned.model, planned.facts, 42).double()
     order = torch.randperm(16, generator=torch.Generator().manual_seed(derive(42, "order", "train", 0)))
     (batch,) = build_images(DATA, DataContext(42)).part("train").batches(order, 16, None, torch.device("cpu"))
     torch.manual_seed(derive(42, "step", "train", 0))

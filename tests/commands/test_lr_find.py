@@ -20,7 +20,7 @@ from dotexp.components.component import Use
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.network import build_network
 from dotexp.engine.executor import execute
-from dotexp.engine.lr_find import Start, first_start, start_by_training, start_from_run, sweep_stage
+from dotexp.engine.lr_find import InitialWeights, initial_weights, sweep_stage, weights_by_training, weights_from_run
 from dotexp.engine.lr_suggestions import Rule, Sweep, sweep_rates
 from dotexp.experiment.experiment import FreezeLayers, LayerSpan
 from dotexp.language.diagnostics import Interrupted
@@ -59,16 +59,18 @@ NOTING = Use(
 )
 
 
-def swept(planned: Plan, rates: tuple[float, ...], index: int = 0, start: Start | None = None, **more: Any) -> Sweep:
+def swept(
+    planned: Plan, rates: tuple[float, ...], index: int = 0, start: InitialWeights | None = None, **more: Any
+) -> Sweep:
     """Sweep a stage's last group; the groups' peaks are 1, 2, … as in a toy's stage."""
     groups = len(planned.stages[index].groups)
     peaks: tuple[float | None, ...] = tuple(float(i + 1) for i in range(groups))
-    return sweep_stage(planned, index, groups - 1, peaks, rates, start or first_start(), DataStore(), **more)
+    return sweep_stage(planned, index, groups - 1, peaks, rates, start or initial_weights(), DataStore(), **more)
 
 
 def by_hand(planned: Plan, rates: tuple[float, ...]) -> list[float]:
     """Plain SGD over a linear model in float64, its loss averaged as fastai does; round the epochs of four batches."""
-    network = build_network(planned.experiment.model, planned.facts, 42).double()
+    network = build_network(planned.model, planned.facts, 42).double()
     weight, bias = network.state_dict().values()
     part = build_images(DATA, dotexp.DataContext(42)).part("train")
     losses, average = [], 0.0
@@ -133,16 +135,16 @@ def test_a_stages_start_is_the_same_trained_anew_or_from_a_checkpoint(tmp_path: 
     planned = with_runtime(plan(stage("head", freeze=BODY), stage("all")), EVERY_STEP)
     run = create_run("toy", tmp_path)
     execute(planned, run)
-    stored = start_from_run(planned, 1, run, planned.experiment)
-    trained = start_by_training(planned, 1, None, {}, DataStore(), None)
+    stored = weights_from_run(planned, 1, run, planned.stages[1].start_text)
+    trained = weights_by_training(planned, 1, None, {}, DataStore(), None)
     assert stored is not None and stored.tensors is not None and trained.tensors is not None
     assert stored.tensors.keys() == trained.tensors.keys()
     assert all(torch.equal(stored.tensors[name], trained.tensors[name]) for name in stored.tensors)
-    assert stored.said == "those with which toy-1 began the stage, from its checkpoint 2-0-2"
-    assert trained.said == "those that the stages before it end with, trained for this: `head`"
+    assert stored.origin == "those with which toy-1 began the stage, from its checkpoint 2-0-2"
+    assert trained.origin == "those that the stages before it end with, trained for this: `head`"
     rates = sweep_rates(12)
     assert swept(planned, rates, 1, stored) == swept(planned, rates, 1, trained)
-    assert swept(planned, rates, 1, stored) != swept(planned, rates, 1, first_start())
+    assert swept(planned, rates, 1, stored) != swept(planned, rates, 1, initial_weights())
 
 
 def test_a_run_that_goes_on_has_the_start_as_well_and_one_further_on_may_not(tmp_path: Path) -> None:
@@ -150,21 +152,21 @@ def test_a_run_that_goes_on_has_the_start_as_well_and_one_further_on_may_not(tmp
     run = create_run("toy", tmp_path)
     execute(planned, run)
     unfinished = cut(run, tmp_path / "cut", Position(1, 3, 2))
-    assert start_from_run(planned, 1, unfinished, planned.experiment) is not None
+    assert weights_from_run(planned, 1, unfinished, planned.stages[1].start_text) is not None
     early = cut(run, tmp_path / "early", Position(0, 3, 0))
-    assert start_from_run(planned, 1, early, planned.experiment) is None
+    assert weights_from_run(planned, 1, early, planned.stages[1].start_text) is None
     (run.checkpoints / "2-0-2.safetensors").write_bytes(b"damaged")
-    assert start_from_run(planned, 1, run, planned.experiment) is None
+    assert weights_from_run(planned, 1, run, planned.stages[1].start_text) is None
 
 
 def test_a_run_that_came_there_otherwise_is_refused(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     one, other = plan(stage("head"), stage("all")), plan(stage("head", optimizer=SGD, momentum=None), stage("all"))
     with pytest.raises(UsageError) as caught:
-        start_from_run(one, 1, run, other.experiment)
+        weights_from_run(one, 1, run, other.stages[1].start_text)
     assert "did not come to the stage `all` as this spec would:\n  experiment: was `optimizer sgd(" in str(caught.value)
     later = plan(stage("head"), stage("all", optimizer=SGD, momentum=None))
-    assert start_from_run(one, 1, run, later.experiment) is None, "the stage itself may differ"
+    assert weights_from_run(one, 1, run, later.stages[1].start_text) is None, "the stage itself may differ"
 
 
 class BrokenParams(Params):
@@ -190,7 +192,7 @@ def test_what_goes_wrong_is_told() -> None:
         swept(plan(stage(loss=broken)), sweep_rates())
     planned = plan(stage("first", loss=broken), stage("second"))
     with pytest.raises(RunError) as caught:
-        start_by_training(planned, 1, None, {}, DataStore(), None)
+        weights_by_training(planned, 1, None, {}, DataStore(), None)
     assert str(caught.value).startswith("before stage `second`: ValueError in stage `first`")
     assert "resume" not in str(caught.value), "there is no run to go on with"
 
@@ -215,7 +217,7 @@ def test_an_interruption_ends_it_in_either_part() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted) as caught:
-        start_by_training(planned, 1, None, {}, DataStore(), Impatient())
+        weights_by_training(planned, 1, None, {}, DataStore(), Impatient())
     assert str(caught.value) == "interrupted: no learning rate was found, and no file has changed"
 
 

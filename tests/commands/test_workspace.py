@@ -96,7 +96,7 @@ def test_one_override_or_several_as_text_or_in_any_sequence(spec: Path) -> None:
     for set in ("seed=7", ["seed=7"], ("seed=7",), iter(["seed=7"])):
         assert dotexp.load(spec, set=set).experiment.seed == 7  # type: ignore[arg-type]
     assert dotexp.check(spec, "optimizer.wd=0.5")[0] is not None
-    assert dotexp.plan(spec, set="seed=9").experiment.seed == 9
+    assert dotexp.plan(spec, set="seed=9").seed == 9
     with pytest.raises(dotexp.SpecError) as refused:
         dotexp.load(spec, set="sead=1")
     assert len(refused.value.diagnostics) == 1

@@ -31,6 +31,7 @@ from dotexp.runs.results import EpochRow, RunResult, Status
 from dotexp.sdk.data import Encoded
 from dotexp.sdk.seeds import derive
 from toys import (
+    LOSS,
     SIZE,
     WHOLE,
     AdamParams,
@@ -51,7 +52,7 @@ POISON = 5
 
 def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder, **more)
 
 
@@ -70,9 +71,7 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path) -> None:
     assert facts["versions"]["dotexp_toys"] == "1.2"
     assert (facts["device"], facts["threads"], facts["seed"], facts["data_fingerprint"]) == ("cpu", 1, 42, "toy")
     assert folder.read_facts() == planned.facts
-    assert set(load_weights(folder.model)) == set(
-        build_network(planned.experiment.model, planned.facts, 0).state_dict()
-    )
+    assert set(load_weights(folder.model)) == set(build_network(planned.model, planned.facts, 0).state_dict())
 
 
 def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:
     sgd = use("optimizer", "build_sgd", SgdParams(momentum=0.5))
     train = stage(data=data, optimizer=sgd, momentum="momentum", groups=(WHOLE,), lr=0.1)
     planned = plan(train, data=data, body=None)
-    network = build_network(planned.experiment.model, planned.facts, 42)
+    network = build_network(planned.model, planned.facts, 42)
     folder, result = run(planned, tmp_path)
 
     part = build_images(data, DataContext(42)).part("train")
@@ -163,7 +162,7 @@ def _loop(data: ImagesParams, fused: bool) -> StageLoop:
     optimizer = use("optimizer", "build_adam", AdamParams(fused=fused))
     train = stage(data=data, groups=(WHOLE,), optimizer=optimizer)
     planned = plan(train, data=data, body=None)
-    network = build_network(planned.experiment.model, planned.facts, 42)
+    network = build_network(planned.model, planned.facts, 42)
     machinery = Machinery(cpu, autocast(cpu, Precision.f32), seeder(cpu))
     return StageLoop(train, network, CrossEntropy(), build_images(data, DataContext(42)).part("train"), 42, machinery)
 
@@ -228,7 +227,7 @@ def test_moving_average_is_debiased() -> None:
 
 
 def test_decay_spares_norms_and_biases_unless_told() -> None:
-    network = build_network(plan().experiment.model, plan().facts, 0)
+    network = build_network(plan().model, plan().facts, 0)
     by_id = {id(parameter): name for name, parameter in network.named_parameters()}
 
     def decays(params: AdamParams) -> dict[str, tuple[str, float]]:
@@ -264,10 +263,10 @@ def test_embedding_tables_are_decayed() -> None:
 def test_evaluation_counts_every_example_the_same() -> None:
     data = build_images(ImagesParams(valid=10), DataContext(1))
     planned = plan()
-    network = build_network(planned.experiment.model, planned.facts, 0)
+    network = build_network(planned.model, planned.facts, 0)
     cpu = torch.device("cpu")
-    loss = planned.experiment.loss.build(planned.facts)
-    metrics = build_metrics(planned.experiment.metrics * 2, planned.facts, cpu)
+    loss = LOSS.build(planned.facts)
+    metrics = build_metrics(planned.metrics * 2, planned.facts, cpu)
     found = evaluate(network, loss, metrics, data.part("valid"), 4, cpu, autocast(cpu, Precision.f32))
     (batch,) = data.part("valid").batches(torch.arange(10), 10, None, cpu)
     with torch.no_grad():
@@ -283,7 +282,7 @@ def test_a_run_starts_from_the_body_of_another(tmp_path: Path) -> None:
     first, _ = run(plan(stage(), body=BodyParams(normalized=True)), tmp_path)
     weights = use("weights", "", WeightsUse(run=str(first.path)))
     planned = plan(stage(), body=BodyParams(weights=weights), name="second")
-    network = build_network(planned.experiment.model, planned.facts, 7)
+    network = build_network(planned.model, planned.facts, 7)
     tensors = load_weights(first.model)
     state = network.state_dict()
     assert same(tensors, state) == {name for name in tensors if not name.startswith("head.")}
@@ -296,11 +295,11 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     weights = use("weights", "", WeightsUse(run=str(first.path)))
     wider = plan(stage(), body=BodyParams(weights=weights, width=6))
     with pytest.raises(ComponentError, match=r"of another shape: 0\.0\.bias \(4,\) for \(6,\)") as caught:
-        build_network(wider.experiment.model, wider.facts, 0)
+        build_network(wider.model, wider.facts, 0)
     assert (caught.value.problem.code, caught.value.problem.field) == ("E405", "weights")
     save_weights({"body.0.0.weight": torch.zeros(4, 3, 3, 3), "body.extra": torch.zeros(1)}, first.model)
     with pytest.raises(ComponentError, match=r"missing: 0\.0\.bias, .*not in the model: extra"):
-        build_network(plan(stage(), body=BodyParams(weights=weights)).experiment.model, wider.facts, 0)
+        build_network(plan(stage(), body=BodyParams(weights=weights)).model, wider.facts, 0)
     first.model.write_bytes(b"\x00" * 20)
     with pytest.raises(ComponentError, match="cannot be read"):
         load_weights(first.model)
@@ -325,11 +324,11 @@ def test_prediction_gives_probabilities_of_the_saved_network(tmp_path: Path) -> 
     folder, _ = run(planned, tmp_path)
     images = torch.rand(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     encoded = Encoded([{"n": i} for i in range(5)], iter([(images[:3],), (images[3:],)]))
-    batches = list(predict(planned.experiment, folder, encoded))
+    batches = list(predict(planned.inference, folder, encoded))
     assert [len(batch) for batch in batches] == [3, 2]
     found = torch.cat(batches)
     assert torch.is_grad_enabled()
-    network = restore_network(planned.experiment.model, planned.facts, folder.model).eval()
+    network = restore_network(planned.model, planned.facts, folder.model).eval()
     with torch.no_grad():
         logits = network(images)
     expected = logits.exp() / logits.exp().sum(1, keepdim=True)
@@ -337,21 +336,21 @@ def test_prediction_gives_probabilities_of_the_saved_network(tmp_path: Path) -> 
     torch.testing.assert_close(found.sum(1), torch.ones(5))
     folder.model.unlink()
     with pytest.raises(UsageError, match="no model to predict with"):
-        predict(planned.experiment, folder, encoded)
+        predict(planned.inference, folder, encoded)
 
 
 def test_probe_reads_facts_and_counts_layers_without_weights(tmp_path: Path) -> None:
     weights = use("weights", "", WeightsUse(run=str(tmp_path / "gone")))
     planned = plan(stage(), body=BodyParams(weights=weights))
     probe = Probe(tmp_path)
-    assert probe.data_facts(planned.experiment.data, 42) == planned.facts
-    assert probe.layer_counts(planned.experiment, planned.facts) == (
+    assert probe.data_facts(planned.data, 42) == planned.facts
+    assert probe.layer_counts(planned.model, planned.facts) == (
         LayerCount("stem", 3 * 4 * 9 + 4 + 8 + 8, 8, 16),
         LayerCount("deep", 4 * 4 * 9 + 4 + 8 + 8, 8, 16),
         LayerCount("head", 4 * 3 + 3),
     )
     whole = plan(stage(groups=(WHOLE,)), body=None)
-    assert probe.layer_counts(whole.experiment, whole.facts) == (LayerCount("model", 108 * 3 + 3),)
+    assert probe.layer_counts(whole.model, whole.facts) == (LayerCount("model", 108 * 3 + 3),)
 
 
 def test_probe_finds_the_run_that_weights_come_from(tmp_path: Path) -> None:
@@ -366,17 +365,17 @@ def test_probe_finds_the_run_that_weights_come_from(tmp_path: Path) -> None:
 def test_a_run_is_evaluated_again_to_the_same_numbers(tmp_path: Path) -> None:
     planned = plan(stage(), body=BodyParams(normalized=True))
     folder, result = run(planned, tmp_path)
-    found = evaluate_run(planned, folder, "valid")
+    found = evaluate_run(planned.inference, folder, "valid")
     assert (found.loss, found.metrics) == (result.stages[0].valid_loss, result.stages[0].metrics)
-    assert evaluate_run(planned, folder, "train").loss != found.loss
+    assert evaluate_run(planned.inference, folder, "train").loss != found.loss
     with pytest.raises(UsageError, match="the data has no part `test`"):
-        evaluate_run(planned, folder, "test")
+        evaluate_run(planned.inference, folder, "test")
     empty = ImagesParams(batch_size=8, valid=0)
     with pytest.raises(UsageError, match="no examples in its part `valid`"):
-        evaluate_run(plan(stage(data=empty), data=empty), folder, "valid")
+        evaluate_run(plan(stage(data=empty), data=empty).inference, folder, "valid")
     folder.write_facts(replace(planned.facts, vocabulary={"classes": ["c", "b", "a"]}))
     with pytest.raises(UsageError, match="other classes or ids"):
-        evaluate_run(planned, folder, "valid")
+        evaluate_run(planned.inference, folder, "valid")
 
 
 def test_data_is_opened_once() -> None:
@@ -396,7 +395,7 @@ class Recorder(NullListener):
 
     def run_started(self, plan: Plan, run: RunFolder) -> None:
         """Write it down."""
-        self.heard.append(f"run {plan.experiment.name}")
+        self.heard.append(f"run {plan.name}")
 
     def stage_started(self, name: str, steps: int) -> None:
         """Write it down."""
@@ -482,7 +481,7 @@ def test_a_device_that_is_not_there_is_a_wrong_call(tmp_path: Path, monkeypatch:
 def test_bf16_trains_float32_weights(tmp_path: Path) -> None:
     planned = plan(stage(groups=(WHOLE,)), body=None)
     runtime = Runtime(device=Device.cpu, precision=Precision.bf16)
-    lower = replace(planned, experiment=planned.experiment.model_copy(update={"runtime": runtime}))
+    lower = replace(planned, runtime=runtime)
     exact, rough = (load_weights(run(each, tmp_path)[0].model) for each in (planned, lower))
     assert {tensor.dtype for tensor in rough.values()} == {torch.float32}
     assert not same(exact, rough)
@@ -491,6 +490,6 @@ def test_bf16_trains_float32_weights(tmp_path: Path) -> None:
 
 
 def test_layers_other_than_planned_are_refused() -> None:
-    model = plan().experiment.model.model_copy(update={"layers": ("stem", "head")})
+    model = plan().model.model_copy(update={"layers": ("stem", "head")})
     with pytest.raises(RunError, match="layers are stem, deep, head; planned were stem, head"):
         build_network(model, plan().facts, 0)

@@ -21,7 +21,7 @@ from dotexp.components.component import DataContext
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import prepare
-from dotexp.engine.training.micro_batches import Splitting, is_out_of_memory
+from dotexp.engine.training.micro_batches import MicroBatches, is_out_of_memory
 from dotexp.experiment.experiment import Device, OnOom, Runtime
 from dotexp.runs.checkpoints import Position, positions
 from dotexp.runs.folder import RunFolder, create_run
@@ -174,8 +174,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
     data[len(data) // 2] ^= 1
     path.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
     resumption = prepare(planned, run, {})
-    assert resumption.start is not None
-    assert resumption.start.position == Position(0, 5, 1)
+    assert resumption.point is not None
+    assert resumption.point.position == Position(0, 5, 1)
     assert "1-6-1" in resumption.notes[0] and "the one before it is used" in resumption.notes[0]
     execute(resumption.plan, run, device=resumption.device, resumption=resumption)
     assert bits(run) == bits(whole)
@@ -458,10 +458,10 @@ def test_a_split_batch_has_the_gradient_of_the_whole(tmp_path: Path) -> None:
     expected = torch.nn.functional.cross_entropy(network(inputs), targets)
     gradients = torch.autograd.grad(expected, list(network.parameters()))
     heard: list[int] = []
-    splitting = Splitting(network, Hungry(3), nullcontext, 8, heard.append)
+    splitting = MicroBatches(network, Hungry(3), nullcontext, 8, heard.append)
     loss = splitting.backward([Batch((inputs,), targets)], lambda place: None)
     assert heard == [4, 2]
-    splitting = Splitting(network, Hungry(3), nullcontext, 3, heard.append)
+    splitting = MicroBatches(network, Hungry(3), nullcontext, 3, heard.append)
     network.zero_grad(set_to_none=True)
     loss = splitting.backward([Batch((inputs,), targets)], lambda place: None)
     torch.testing.assert_close(loss, expected.detach())
@@ -473,7 +473,7 @@ def test_a_run_that_splits_is_resumed_to_the_same_bits(tmp_path: Path, monkeypat
     runtime = EVERY_STEP.model_copy(update={"on_oom": OnOom.in_pieces})
     planned = with_runtime(plan(stage()), runtime)
     monkeypatch.setattr("toys.build_loss", lambda params, facts: Hungry(4))
-    monkeypatch.setattr("dotexp.engine.execution.evaluate", _no_evaluation)
+    monkeypatch.setattr("dotexp.engine.stage_run.evaluate", _no_evaluation)
     whole, heard = create_run("toy", tmp_path), Heard()
     execute(planned, whole, heard)
     assert heard.warnings == [
@@ -527,8 +527,8 @@ def test_a_clock_that_goes_backwards_changes_nothing(
         os.utime(path, (0, 10**9 - 1000 * number))
     resumed = cut(run, tmp_path / "cut", Position(0, 6, 1))
     resumption = prepare(planned, resumed, {})
-    assert resumption.start is not None
-    assert resumption.start.position == Position(0, 6, 1)
+    assert resumption.point is not None
+    assert resumption.point.position == Position(0, 6, 1)
     go_on(planned, resumed)
     assert bits(resumed) == bits(whole)
 

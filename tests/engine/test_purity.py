@@ -21,7 +21,7 @@ from toys import ImagesParams, SgdParams, plan, same, stage, use
 
 def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder, **more)
 
 
@@ -56,7 +56,7 @@ def test_the_callers_random_numbers_and_settings_are_left_alone(tmp_path: Path) 
 
 
 def test_initial_weights_are_a_function_of_the_seed_alone() -> None:
-    model, facts = plan().experiment.model, plan().facts
+    model, facts = plan().model, plan().facts
     torch.manual_seed(1)
     first = build_network(model, facts, 42).state_dict()
     torch.manual_seed(2)
@@ -78,7 +78,9 @@ def test_a_second_stage_does_not_depend_on_what_was_drawn_in_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first stage that moves nothing, one epoch long or two: dropout and order of the second are the same."""
-    monkeypatch.setattr("dotexp.engine.execution.fault", lambda freezing, stage: None)  # that nothing moves is a fault
+    monkeypatch.setattr(
+        "dotexp.engine.stage_sequence.fault", lambda freezing, stage: None
+    )  # that nothing moves is a fault
     still = use("optimizer", "build_sgd", SgdParams())
     body = FreezeLayers(items=(LayerSpan(first="body"),))
     weights = []

@@ -17,7 +17,7 @@ import torch
 from dotexp import RunError
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
-from dotexp.engine.training.polling import Watch, stopped_by_signals
+from dotexp.engine.training.polling import Polling, stopped_by_signals
 from dotexp.experiment.experiment import Device, Runtime
 from dotexp.language.diagnostics import Interrupted
 from dotexp.runs.checkpoints import Position, positions
@@ -152,7 +152,7 @@ def test_in_another_thread_signals_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_worker_lets_the_first_signal_pass_and_ends_at_the_second() -> None:
-    with stopped_by_signals(watch := Watch()):
+    with stopped_by_signals(watch := Polling()):
         pid = os.fork()
         if pid == 0:
             while True:
@@ -175,7 +175,7 @@ class Signalled(torch.utils.data.Dataset[int]):
 
 
 def test_a_worker_that_is_told_to_stop_reads_on() -> None:
-    with stopped_by_signals(Watch()):
+    with stopped_by_signals(Polling()):
         assert list(read_in_workers(Signalled(), range(4), 1)) == [0, 1, 2, 3]
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 

@@ -240,7 +240,7 @@ def test_the_bundled_data_tells_its_counts_and_a_run_is_weighted_by_them(tmp_pat
     plain = create_run("toy", tmp_path)
     other = execute(toys.plan(toys.stage(epochs=1)), plain)
     assert result.stages[0].valid_loss != other.stages[0].valid_loss
-    assert evaluate_run(planned, folder, "valid").loss == pytest.approx(result.stages[0].valid_loss, rel=1e-6)
+    assert evaluate_run(planned.inference, folder, "valid").loss == pytest.approx(result.stages[0].valid_loss, rel=1e-6)
 
 
 def test_digits_count_their_classes() -> None:

@@ -240,9 +240,9 @@ def test_the_engine_asks_tables_for_sparse_gradients_and_back() -> None:
     from dotexp.engine.training.loop import Machinery, StageLoop
 
     plan = planned(text)
-    network = build_network(plan.experiment.model, plan.facts, 1)
-    part = DataStore().get(plan.experiment.data, 42).part("train")
-    with machine(plan.experiment.runtime) as device:
+    network = build_network(plan.model, plan.facts, 1)
+    part = DataStore().get(plan.data, 42).part("train")
+    with machine(plan.runtime) as device:
         machinery = Machinery(device, torch.enable_grad, seeder(device))
         for stage, sparse, kind in zip(plan.stages, (True, False), (RowAdam, torch.optim.Adam), strict=True):
             before = network.state_dict()["model.user_factors.weight"][0].clone()

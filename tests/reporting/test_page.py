@@ -133,13 +133,13 @@ def finished(root: Path, planned: Plan) -> tuple[Plan, RunFolder]:
 
 
 def subject_of(planned: Plan, run: RunFolder) -> Subject:
-    return make_subject(planned.experiment, run, DataStore(), CPU)
+    return make_subject(planned.inference, run, DataStore(), CPU)
 
 
 def written(planned: Plan, run: RunFolder, *names: str) -> tuple[Report, Page]:
     """A report with these sections, and its page."""
     drawer = Drawer()
-    asked = planned.experiment.model_copy(update={"reports": tuple(map(use, names))})
+    asked = replace(planned.inference, reports=tuple(map(use, names)))
     drawn, problems = report_sections(asked, run, DataStore(), drawer, {"acme": "acme-reports 1.2"})
     report = write_report(run, drawer, "", drawn, problems)
     return report, read_page(report.path)
@@ -272,7 +272,7 @@ def test_a_subject_is_the_run_over_its_validation_part(toy: tuple[Plan, RunFolde
     subject = subject_of(planned, run)
     network = Flat(3)
     network.load_state_dict({name.removeprefix("model."): value for name, value in load_weights(run.model).items()})
-    part = DataStore().get(planned.experiment.data, planned.experiment.seed).part("valid")
+    part = DataStore().get(planned.data, planned.seed).part("valid")
     (batch,) = part.batches(torch.arange(len(part)), 100, None, CPU)
     with torch.no_grad():
         logits = network(*batch.inputs)

@@ -21,7 +21,7 @@ EVERY_STEP = Runtime(device=Device.cpu, threads=1, checkpoint_steps=1, keep_chec
 
 def with_runtime(planned: Plan, runtime: Runtime) -> Plan:
     """The plan with another runtime."""
-    return replace(planned, experiment=planned.experiment.model_copy(update={"runtime": runtime}))
+    return replace(planned, runtime=runtime)
 
 
 def bits(run: RunFolder) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -21,6 +22,8 @@ from dotexp.experiment.experiment import (
     Unfreeze,
     frozen_layers,
 )
+from dotexp.experiment.text import as_text
+from dotexp.planning.identity import identity_text, start_text
 from dotexp.planning.plan import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.sdk.data import Data, Part, TensorPart
 from dotexp.sdk.seeds import derive
@@ -256,7 +259,7 @@ def plan(
         data=use("data", "build_images", data),
         model=model,
         loss=LOSS,
-        optimizer=ADAM,
+        optimizer=stages[0].optimizer if stages else ADAM,
         metrics=tuple(metrics),
         stages=tuple(
             Stage(
@@ -264,14 +267,30 @@ def plan(
                 data=s.data,
                 loss=s.loss,
                 optimizer=s.optimizer,
-                fit=use("policy", "", FitParams()),
+                fit=s.fit,
+                freeze=s.freeze,
                 callbacks=s.callbacks,
             )
             for s in stages
         ),
         runtime=Runtime(device=Device.cpu, threads=1),
     )
-    return Plan(experiment, image_facts(data), tuple(LayerCount(layer, 1) for layer in model.layers), stages)
+    texts = [start_text(experiment, place) for place in range(len(stages))]
+    return Plan(
+        name=name,
+        description="",
+        seed=seed,
+        data=experiment.data,
+        model=model,
+        metrics=experiment.metrics,
+        reports=(),
+        runtime=experiment.runtime,
+        facts=image_facts(data),
+        layers=tuple(LayerCount(layer, 1) for layer in model.layers),
+        stages=tuple(replace(s, start_text=text) for s, text in zip(stages, texts, strict=True)),
+        text=as_text(experiment),
+        identity=identity_text(experiment),
+    )
 
 
 def stage(
@@ -301,12 +320,13 @@ def stage(
         data=use("data", "build_images", data),
         loss=loss,
         optimizer=optimizer,
+        fit=use("policy", "", FitParams()),
+        freeze=freeze,
         epochs=epochs,
         batch_size=data.batch_size,
         steps_per_epoch=per_epoch,
         groups=tuple(GroupPlan(g.name, g.layers, 1, 1, "none", (), "train") for g in groups),
         frozen=frozen,
-        kept=kept,
         rates=tuple(None if s else r for s, r in zip(still, rates, strict=True)),
         momentum=None if momentum is None else tuple(0.95 - 0.1 * i / steps for i in range(steps)),
         momentum_key=momentum,

@@ -37,7 +37,7 @@ class Display:
         read = [f"{count:,} {name}" for name, count in facts.summary.items()]
         counts = [f"{facts.train:,} train", f"{facts.valid:,} valid", *read, f"{plan.parameters:,} parameters"]
         self._console.print(f"{run.name}: {', '.join(counts)}", markup=False)
-        self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.experiment.metrics), "seconds")
+        self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.metrics), "seconds")
 
     def stage_started(self, name: str, steps: int) -> None:
         """Open the stage's table and bar."""

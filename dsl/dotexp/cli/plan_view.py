@@ -8,7 +8,6 @@ from rich.console import Console
 
 from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
-from dotexp.experiment.experiment import Stage
 from dotexp.experiment.text import freeze_text
 from dotexp.planning.plan import GroupPlan, Plan, StagePlan
 
@@ -19,27 +18,24 @@ _WIDTH = 60
 def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
     """Print a plan: the data, and for every stage its groups, curves, rewrites and an estimate of memory and time."""
     console = Console(highlight=False, soft_wrap=True)
-    experiment = plan.experiment
-    title = f"{experiment.name}: {experiment.description}" if experiment.description else experiment.name
-    console.print(f"[bold]{_plain(title)}[/bold]  (seed {experiment.seed})")
+    title = f"{plan.name}: {plan.description}" if plan.description else plan.name
+    console.print(f"[bold]{_plain(title)}[/bold]  (seed {plan.seed})")
     console.print(f"data    {_plain(_data(plan))}")
     for name, guess in plan.facts.guesses.items():
         console.print(f"  guessed: {name} = {guess}", markup=False)
     console.print(f"model   {plan.parameters:,} parameters")
-    for stage, resolved, estimate in zip(plan.stages, experiment.stages, estimates, strict=True):
+    for stage, estimate in zip(plan.stages, estimates, strict=True):
         console.print()
-        _show_stage(console, stage, resolved, estimate)
+        _show_stage(console, stage, estimate)
 
 
-def _show_stage(console: Console, stage: StagePlan, resolved: Stage, estimate: Estimate) -> None:
+def _show_stage(console: Console, stage: StagePlan, estimate: Estimate) -> None:
     batches = f"batches of {stage.batch_size}"
     if stage.batches_per_step > 1:
         batches += f", {stage.batches_per_step} to a step"
     steps = f"{stage.epochs} epochs of {stage.steps_per_epoch} steps, {stage.steps} in all, {batches}"
-    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(resolved.freeze)}; {steps}")
-    console.print(
-        f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {resolved.fit.name}", markup=False
-    )
+    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(stage.freeze)}; {steps}")
+    console.print(f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {stage.fit.name}", markup=False)
     console.print(_groups(stage), markup=False)
     rates = next((rates for rates in stage.rates if rates is not None), None)
     if rates:
@@ -95,7 +91,7 @@ def _turn(values: Sequence[float]) -> float:
 def _data(plan: Plan) -> str:
     facts = plan.facts
     parts = f"{facts.train:,} train, {facts.valid:,} valid" + (f", {facts.test:,} test" if facts.test else "")
-    said = [f"{plan.experiment.data.name}: {facts.task}", parts]
+    said = [f"{plan.data.name}: {facts.task}", parts]
     if facts.classes is not None:
         shown = ", ".join(facts.classes[:8]) + (", …" if len(facts.classes) > 8 else "")
         said.append(f"{len(facts.classes)} classes ({shown})")

@@ -44,12 +44,12 @@ def interpret(
     overrides = (set,) if isinstance(set, str) else tuple(set)
     resolved = load_run(folder, [*overrides, f"report=[{_written(report, parameters)}]"])
     store = DataStore()
-    experiment = make_plan(resolved, Probe(root, store))[0].experiment
+    inference = make_plan(resolved, Probe(root, store))[0].inference
     sections: list[Section] = []
-    with machine(experiment.runtime, as_device(device)) as chosen:
-        subject = make_subject(experiment, folder, store, chosen)
-        for place, use in enumerate(experiment.reports):
-            torch.manual_seed(derive(experiment.seed, "report", place))
+    with machine(inference.runtime, as_device(device)) as chosen:
+        subject = make_subject(inference, folder, store, chosen)
+        for place, use in enumerate(inference.reports):
+            torch.manual_seed(derive(inference.seed, "report", place))
             sections += use.build()(subject)
     return [block for section in sections for block in section.blocks if isinstance(block, Table)]
 

@@ -15,13 +15,14 @@ from dotexp.engine.lr_suggestions import LrFind, Sweep, suggest, sweep_rates
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import UsageError
+from dotexp.planning.identity import start_text
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
 from dotexp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
-    from dotexp.engine.lr_find import Start
+    from dotexp.engine.lr_find import InitialWeights
 
 
 def rates_of(steps: int, first: float, last: float) -> tuple[float, ...]:
@@ -69,7 +70,7 @@ def sweep_spec(
     sweep = sweep_stage(
         plan, index, group, tuple(peaks.values()), rates, start, store, device, steps.progress, bus.warned
     )
-    return _found(resolved, plan, index, plan.stages[index].groups[group].name, sweep, start.said, registry)
+    return _found(resolved, plan, index, plan.stages[index].groups[group].name, sweep, start.origin, registry)
 
 
 class _SweepProgress(NullListener):
@@ -98,7 +99,7 @@ def _found(
     suggestions = suggest(sweep)
     factors = {rule: None if rate is None else rate / (peaks[reference] or 1.0) for rule, rate in suggestions.items()}
     return LrFind(
-        experiment=plan.experiment.name,
+        experiment=plan.name,
         stage=name,
         group=reference,
         peaks={each: peaks[each] if rates is not None else None for each, rates in _by_group(plan, index)},
@@ -133,14 +134,14 @@ def _start(
     plugins: dict[str, str],
     store: DataStore,
     bus: EventBus,
-) -> Start:
-    from dotexp.engine.lr_find import first_start, start_by_training, start_from_run
+) -> InitialWeights:
+    from dotexp.engine.lr_find import initial_weights, weights_by_training, weights_from_run
 
     if index == 0:
-        return first_start()
+        return initial_weights()
     if source is not None:
-        start = start_from_run(plan, index, source, load_run(source).experiment)
+        start = weights_from_run(plan, index, source, start_text(load_run(source).experiment, index))
         if start is not None:
             return start
         bus.warned(f"{source.path} keeps no checkpoint of the stage's start: the stages before it are trained")
-    return start_by_training(plan, index, device, plugins, store, bus)
+    return weights_by_training(plan, index, device, plugins, store, bus)

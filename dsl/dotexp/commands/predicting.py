@@ -12,6 +12,7 @@ from dotexp.components.facts import Task
 from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
+from dotexp.planning.inference import inference_of
 from dotexp.runs.folder import RunFolder
 
 
@@ -53,7 +54,7 @@ def predictions(
     whole = experiment.model.whole
     stand_in = whole.facts.unknown if whole is not None else ""
     rows = iter(encoded.rows)
-    for outputs in predict(experiment, folder, encoded, device, tta):
+    for outputs in predict(inference_of(experiment), folder, encoded, device, tta):
         for output in outputs.tolist():
             prediction = _prediction(dict(next(rows)), output, facts.task, facts.classes)
             yield replace(prediction, stand_in=stand_in) if prediction.unknown else prediction

@@ -17,7 +17,7 @@ from dotexp.language.edits import Edit, edit_file, edited
 from dotexp.language.parser import parse, parse_value
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import Call, ListValue, MapValue, Number, Param, Value
-from dotexp.planning.planner import peak_rates
+from dotexp.planning.stages import peak_rates
 
 _CLOSE = 0.01  # numbers are written with three digits
 

@@ -10,6 +10,7 @@ from dotexp.commands.references import DeviceName, RunReference, as_device, find
 from dotexp.components.component import DataContext, Use, load_attribute
 from dotexp.experiment.checking import Overrides
 from dotexp.language.diagnostics import ComponentError, UsageError
+from dotexp.planning.inference import inference_of
 from dotexp.runs.folder import DEFAULT_ROOT, RunFolder
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def _asked(run: RunReference, set: Overrides, runs: str | Path, device: DeviceNa
     folder = find_run(run, Path(runs))
     experiment = load_run(folder, set).experiment
     data = experiment.stages[-1].data
-    return data, trained(experiment, folder, lambda: _open(data, experiment.seed, folder), as_device(device))
+    inference = inference_of(experiment)
+    return data, trained(inference, folder, lambda: _open(data, experiment.seed, folder), as_device(device))
 
 
 def _open(use: Use, seed: int, folder: RunFolder) -> Data:

@@ -9,31 +9,31 @@ from dotexp.components.registry import Registry
 from dotexp.experiment.checking import Overrides
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import DotexpError, Interrupted
+from dotexp.planning.inference import Inference, inference_of
 from dotexp.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.events import EventBus
-    from dotexp.experiment.experiment import Experiment
+    from dotexp.planning.plan import Plan
     from dotexp.reporting import Drawn, Report
 
 
 def rewrite_report(folder: RunFolder, set: Overrides, registry: Registry, device: Device | None) -> Report:
     """Write a run's report anew; where resolved.exp does not check, only what the run's own files tell."""
     try:
-        experiment: Experiment | None = load_run(folder, set, registry).experiment
-        problems: list[str] = []
+        experiment = load_run(folder, set, registry).experiment
     except DotexpError as error:
         if set:
             raise
         message = "resolved.exp is not understood here, so only the run's own files are reported"
-        experiment, problems = None, [f"{message}: {error}"]
-    return _write(folder, experiment, registry, None, device, problems)
+        return _write(folder, None, "", registry, None, device, [f"{message}: {error}"])
+    return _write(folder, inference_of(experiment), experiment.description, registry, None, device, [])
 
 
 def report_at_end(
     folder: RunFolder,
-    experiment: Experiment,
+    plan: Plan,
     registry: Registry,
     store: DataStore,
     device: Device | None,
@@ -41,7 +41,7 @@ def report_at_end(
 ) -> None:
     """Write a finished run's report; whatever goes wrong, the run stays finished."""
     try:
-        problems = _write(folder, experiment, registry, store, device, []).problems
+        problems = _write(folder, plan.inference, plan.description, registry, store, device, []).problems
     except KeyboardInterrupt as stop:
         message = f"interrupted: {folder.name} is finished, its report is not written: {folder.report_line}"
         raise Interrupted(message) from stop
@@ -59,7 +59,8 @@ def origins(registry: Registry) -> dict[str, str]:
 
 def _write(
     folder: RunFolder,
-    experiment: Experiment | None,
+    inference: Inference | None,
+    description: str,
     registry: Registry,
     store: DataStore | None,
     device: Device | None,
@@ -69,16 +70,15 @@ def _write(
 
     drawer = Drawer()
     sections: list[Drawn] = []
-    if experiment is not None and experiment.reports:
+    if inference is not None and inference.reports:
         from dotexp.engine.build.datasets import DataStore
         from dotexp.engine.reporting import report_sections
 
         store = store or DataStore()
         try:
-            sections, failed = report_sections(experiment, folder, store, drawer, origins(registry), device)
+            sections, failed = report_sections(inference, folder, store, drawer, origins(registry), device)
             problems = [*problems, *failed]
         except (DotexpError, OSError) as error:
             sections = [drawer.failure("Sections asked for", str(error))]
             problems = [*problems, f"the sections asked for are left out: {error}"]
-    description = experiment.description if experiment is not None else ""
     return write_report(folder, drawer, description, sections, problems)

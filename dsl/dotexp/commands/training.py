@@ -11,7 +11,6 @@ from dotexp.commands.reports import origins, report_at_end
 from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
-from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.planner import make_plan
 from dotexp.runs.files import write_json, write_text
@@ -47,15 +46,15 @@ def run_spec(
     plan, warnings = make_plan(resolved, Probe(root, store))
     if notify is not None:
         notify(warnings)
-    folder = create_run(plan.experiment.name, root)
+    folder = create_run(plan.name, root)
     with run_lock(folder):
         write_text(folder.spec, _as_written(resolved))
-        write_text(folder.resolved, as_text(plan.experiment))
+        write_text(folder.resolved, plan.text)
         write_json(folder.plan, plan.as_json())
         bus = _event_bus(registry, listener)
         execute(plan, folder, bus, device, registry.versions(), store)
         if report:
-            report_at_end(folder, plan.experiment, registry, store, device, bus)
+            report_at_end(folder, plan, registry, store, device, bus)
     return folder
 
 
@@ -87,7 +86,7 @@ def resume_run(
         bus = _event_bus(registry, listener)
         execute(resumption.plan, folder, bus, resumption.device, registry.versions(), store, resumption)
         if report:
-            report_at_end(folder, resumption.plan.experiment, registry, store, resumption.device, bus)
+            report_at_end(folder, resumption.plan, registry, store, resumption.device, bus)
     return folder
 
 

@@ -130,7 +130,7 @@ class Workspace:
 
         folder, store = self.open(run), DataStore()
         plan = self.plan(load_run(folder, set, self.registry), store=store)
-        return evaluate_run(plan, folder, part, self.device, store)
+        return evaluate_run(plan.inference, folder, part, self.device, store)
 
     def predict(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> list[Prediction]:
         """Predict for an image file or folder, a `USER:ITEM` pair or a file of them, or for several of these.

@@ -29,7 +29,7 @@ def versions(plugins: Mapping[str, str]) -> dict[str, str]:
 
 def environment(plan: Plan, device: torch.device | None, plugins: Mapping[str, str]) -> dict[str, Any]:
     """Describe the machine and the run on it, in JSON values; `device` is None where none could be had."""
-    runtime = plan.experiment.runtime
+    runtime = plan.runtime
     return {
         "format_version": FORMAT_VERSION,
         "versions": versions(plugins),
@@ -41,6 +41,6 @@ def environment(plan: Plan, device: torch.device | None, plugins: Mapping[str, s
         "threads": torch.get_num_threads(),
         "workers": runtime.workers,
         "precision": str(runtime.precision),
-        "seed": plan.experiment.seed,
+        "seed": plan.seed,
         "data_fingerprint": plan.facts.fingerprint,
     }

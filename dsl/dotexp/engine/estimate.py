@@ -8,12 +8,11 @@ from time import perf_counter
 import torch
 
 from dotexp.engine.build.datasets import DataStore
-from dotexp.engine.build.devices import choose_device
-from dotexp.engine.build.network import Network, build_network, prepare_network, without_weights
-from dotexp.engine.training.freezing import freeze, training_mode
-from dotexp.engine.training.groups import sparse_tables
+from dotexp.engine.build.devices import machine
+from dotexp.engine.stage_run import StageRun, open_network, open_stage
+from dotexp.engine.training.freezing import training_mode
 from dotexp.planning.plan import Plan, StagePlan
-from dotexp.sdk.data import Batch, Part
+from dotexp.sdk.data import Batch
 
 _STATES = 2  # Adam keeps two numbers a trained parameter; others keep at most as many
 _PROBED = 8
@@ -40,37 +39,34 @@ def estimate(plan: Plan, stage: StagePlan, store: DataStore | None = None, whole
     and the device's own needs are not. A few examples are timed first, and a whole batch only where that is quick.
     Validation is not timed. Opens no pretrained weights.
     """
-    device = choose_device(plan.experiment.runtime.device)
-    store, seed = store or DataStore(), plan.experiment.seed
-    network = build_network(without_weights(plan.experiment.model), plan.facts, seed)
-    prepare_network(network, store.get(plan.experiment.data, seed).part("train"))
-    network = network.to(device)
-    freeze(network, stage.frozen, stage.kept)
-    sparse_tables(network, stage.optimizer.facts.rows)
-    training_mode(network, stage.frozen, stage.kept)
-    part = store.get(stage.data, seed).part("train")
-    loss = stage.loss.build(plan.facts).to(device)
-    size = min(_PROBED, stage.batch_size)
-    seconds, batch = _timed(network, loss, part, size, device)
-    if whole and seconds * stage.batch_size / size < _QUICK:
-        size = stage.batch_size
-        seconds, batch = _timed(network, loss, part, size, device)
-    trained = [p for p in network.parameters() if p.requires_grad]
-    weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    states = sum(p.numel() * p.element_size() for p in trained) * (1 + _STATES)
-    times = stage.batch_size / size
-    batches = stage.steps * stage.batches_per_step
-    return Estimate(int(weights + states + _kept(network, loss, batch) * times), seconds * times * batches)
+    store = store or DataStore()
+    with machine(plan.runtime) as device:
+        network = open_network(plan, store, device, pretrained=False)
+        opened = open_stage(plan, stage, network, store, device)
+        training_mode(network, stage.frozen, stage.kept)
+        size = min(_PROBED, stage.batch_size)
+        seconds, batch = _timed(opened, size)
+        if whole and seconds * stage.batch_size / size < _QUICK:
+            size = stage.batch_size
+            seconds, batch = _timed(opened, size)
+        trained = [p for p in network.parameters() if p.requires_grad]
+        weights = sum(p.numel() * p.element_size() for p in network.parameters())
+        states = sum(p.numel() * p.element_size() for p in trained) * (1 + _STATES)
+        times = stage.batch_size / size
+        batches = stage.steps * stage.batches_per_step
+        return Estimate(int(weights + states + _saved_bytes(opened, batch) * times), seconds * times * batches)
 
 
-def _timed(network: Network, loss: torch.nn.Module, part: Part, size: int, device: torch.device) -> tuple[float, Batch]:
-    batch = next(iter(part.batches(torch.arange(size), size, None, device)))
-    return min(_step(network, loss, batch, device) for _ in range(2)), batch
+def _timed(opened: StageRun, size: int) -> tuple[float, Batch]:
+    """Seconds of a step on `size` examples, the quicker of two, and their batch."""
+    batch = next(iter(opened.data.part("train").batches(torch.arange(size), size, None, opened.loop.machinery.device)))
+    return min(_step_seconds(opened, batch) for _ in range(2)), batch
 
 
-def _kept(network: Network, loss: torch.nn.Module, batch: Batch) -> int:
+def _saved_bytes(opened: StageRun, batch: Batch) -> int:
+    """Bytes that the forward pass keeps for the backward pass, beside the parameters."""
     sizes: dict[int, int] = {}
-    own = {parameter.data_ptr() for parameter in network.parameters()}
+    own = {parameter.data_ptr() for parameter in opened.network.parameters()}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.data_ptr() not in own:
@@ -78,17 +74,24 @@ def _kept(network: Network, loss: torch.nn.Module, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss(network(*batch.inputs), batch.targets)
+        _forward(opened, batch)
     return sum(sizes.values())
 
 
-def _step(network: Network, loss: torch.nn.Module, batch: Batch, device: torch.device) -> float:
+def _step_seconds(opened: StageRun, batch: Batch) -> float:
     start = perf_counter()
-    loss(network(*batch.inputs), batch.targets).backward()
+    _forward(opened, batch).backward()  # type: ignore[no-untyped-call]
+    device = opened.loop.machinery.device
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    network.zero_grad(set_to_none=True)
+    opened.network.zero_grad(set_to_none=True)
     return perf_counter() - start
+
+
+def _forward(opened: StageRun, batch: Batch) -> torch.Tensor:
+    with opened.loop.machinery.cast():
+        loss: torch.Tensor = opened.loss(opened.network(*batch.inputs), batch.targets)
+    return loss
 
 
 def _bytes(count: int) -> str:

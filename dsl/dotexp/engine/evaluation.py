@@ -18,7 +18,7 @@ from dotexp.engine.build.devices import autocast, machine
 from dotexp.engine.build.network import restore_network
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
-from dotexp.planning.plan import Plan
+from dotexp.planning.inference import Inference
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Data, Part, RankingMetric
 
@@ -131,26 +131,25 @@ def _predictor(
 
 
 def evaluate_run(
-    plan: Plan, run: RunFolder, part: str, device: Device | None = None, store: DataStore | None = None
+    inference: Inference, run: RunFolder, part: str, device: Device | None = None, store: DataStore | None = None
 ) -> Evaluation:
-    """Evaluate a run's network on a part of the last stage's data, with that stage's loss and batch size.
+    """Compute the loss and metrics of a run's network over one of its data sets: `train`, `valid` or `test`.
 
     Raises UsageError where the run has no model, the data no such examples, or other classes or ids than the run's.
     """
     if not run.model.exists():
         raise UsageError(f"{run.path} has no model to evaluate: the run is {run.status}")
-    experiment, stage = plan.experiment, plan.stages[-1]
-    data = (store or DataStore()).get(stage.data, experiment.seed)
+    data = (store or DataStore()).get(inference.data, inference.seed)
     facts = run.read_facts()
     if json.loads(json.dumps(dict(data.facts.vocabulary))) != facts.vocabulary:
         raise UsageError(f"the data has other classes or ids than {run.path} was trained on")
-    with machine(experiment.runtime, device) as chosen:
-        network = restore_network(experiment.model, facts, run.model).to(chosen)
-        loss = stage.loss.build(facts).to(chosen)
-        metrics = build_metrics(experiment.metrics, facts, chosen)
-        cast = autocast(chosen, experiment.runtime.precision)
+    with machine(inference.runtime, device) as chosen:
+        network = restore_network(inference.model, facts, run.model).to(chosen)
+        loss = inference.loss.build(facts).to(chosen)
+        metrics = build_metrics(inference.metrics, facts, chosen)
+        cast = autocast(chosen, inference.runtime.precision)
         held, train = _part(data, part), data.part("train")
-        return evaluate(network, loss, metrics, held, stage.batch_size, chosen, cast, train=train)
+        return evaluate(network, loss, metrics, held, inference.batch_size, chosen, cast, train=train)
 
 
 def _part(data: Data, name: str) -> Part:

@@ -1,4 +1,4 @@
-"""Execution of a plan: from the plan, or from where an interrupted run had got to, to a finished run folder."""
+"""Execute a plan, or what is left of it after an interruption, and leave a finished run's folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def execute(
     """Run every stage of a plan, or what is left of them, and leave the results in the run's folder.
 
     `device` replaces the plan's; `plugins` are versions to write down; `store` may hold data opened already;
-    `resumption` says where to go on. The folder gets vocabulary, environment, metrics, schedule, checkpoints, model
+    `resumption` says where to continue. The folder gets vocabulary, environment, metrics, schedule, checkpoints, model
     and result; a run that fails or is interrupted has its result too, which says why.
 
     Raises RunError where training fails, UsageError for a device that is not there, ComponentError for data or
@@ -41,7 +41,7 @@ def execute(
     first SIGINT or SIGTERM, at once for the second.
     """
     execution = Execution(plan, run, bus_of(listener), plugins or {}, store or DataStore(), resumption)
-    with stopped_by_signals(execution.watch):
+    with stopped_by_signals(execution.polling):
         try:
             execution.run_stages(device)
         except Interrupted as stop:
@@ -57,17 +57,17 @@ def execute(
             raise
         except Exception as error:
             execution.rescue()
-            failure = _failure(error, execution, plan)
+            failure = _failure(error, execution, plan, run)
             execution.end_early(Status.failed, str(failure))
             raise failure from error
         return execution.end(Status.finished)
 
 
-def _failure(error: Exception, execution: Execution, plan: Plan) -> RunError:
+def _failure(error: Exception, execution: Execution, plan: Plan, run: RunFolder) -> RunError:
     where = execution.where
     if not is_out_of_memory(error):
         message = f"{type(error).__name__} {where}: {error}"
-        return RunError(f"{message}\n  to go on from the last checkpoint: {execution.resume_line}")
+        return RunError(f"{message}\n  to go on from the last checkpoint: {run.resume_line}")
     stage = execution.drop_stage()
     said = ""
     if stage is not None:

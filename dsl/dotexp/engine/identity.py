@@ -8,22 +8,14 @@ from difflib import ndiff
 from hashlib import sha256
 from typing import Any
 
-from dotexp.experiment.experiment import Runtime
-from dotexp.experiment.text import as_text
 from dotexp.planning.plan import Plan
 
 _MACHINE = ("device", "device_name", "threads", "cpu_capability", "data_fingerprint")
 
 
 def identity(plan: Plan, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that the bits depend on: the experiment, the data, the versions and the machine.
-
-    Of `runtime` only what numbers depend on counts: how many processes read the data, or when checkpoints are
-    written, may change; the device and the threads are those of the environment.
-    """
-    experiment = plan.experiment
-    runtime = Runtime(precision=experiment.runtime.precision, on_oom=experiment.runtime.on_oom)
-    return {"experiment": as_text(experiment.model_copy(update={"runtime": runtime})), **conditions(environment)}
+    """Everything that the bits depend on: the experiment, the data, the versions and the machine."""
+    return {"experiment": plan.identity, **conditions(environment)}
 
 
 def conditions(environment: Mapping[str, Any]) -> dict[str, Any]:

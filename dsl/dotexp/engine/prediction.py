@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from dotexp.engine.build.devices import autocast, machine
 from dotexp.engine.build.network import Network, restore_network
-from dotexp.experiment.experiment import Device, Experiment
+from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
+from dotexp.planning.inference import Inference
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Data, Encoded, Trained
 from dotexp.sdk.seeds import Draw
@@ -20,7 +21,7 @@ PLAIN_SHARE = 0.25
 
 
 def predict(
-    experiment: Experiment, run: RunFolder, encoded: Encoded, device: Device | None = None, tta: int = 0
+    inference: Inference, run: RunFolder, encoded: Encoded, device: Device | None = None, tta: int = 0
 ) -> Iterator[Tensor]:
     """Return an iterator over the activated outputs of each batch, (B,) or (B, outputs), float32 on the CPU.
 
@@ -30,22 +31,22 @@ def predict(
     nothing varies the inputs, ComponentError E405 where the weights do not fit.
     """
     _require_model(run)
-    batches = _passes(experiment, encoded, tta)
-    network, loss, chosen = _restored(experiment, run, device)
-    return _outputs(experiment, network, loss, batches, chosen)
+    batches = _passes(inference, encoded, tta)
+    network, loss, chosen = _restored(inference, run, device)
+    return _outputs(inference, network, loss, batches, chosen)
 
 
 def trained(
-    experiment: Experiment, run: RunFolder, open_data: Callable[[], Data], device: Device | None = None
+    inference: Inference, run: RunFolder, open_data: Callable[[], Data], device: Device | None = None
 ) -> Trained:
     """Restore a run's model for a data component's questions. Raises as `predict`."""
     _require_model(run)
-    network, loss, chosen = _restored(experiment, run, device)
+    network, loss, chosen = _restored(inference, run, device)
     model = next(network.children())
     vocabulary = run.read_facts().vocabulary
 
     def scores(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor]:
-        return _outputs(experiment, network, loss, ((inputs,) for inputs in batches), chosen)
+        return _outputs(inference, network, loss, ((inputs,) for inputs in batches), chosen)
 
     return Trained(model, scores, vocabulary, open_data)
 
@@ -55,34 +56,34 @@ def _require_model(run: RunFolder) -> None:
         raise UsageError(f"{run.path} has no model to predict with: the run is {run.status}")
 
 
-def _restored(experiment: Experiment, run: RunFolder, device: Device | None) -> tuple[Network, nn.Module, torch.device]:
-    with machine(experiment.runtime, device) as chosen:
+def _restored(inference: Inference, run: RunFolder, device: Device | None) -> tuple[Network, nn.Module, torch.device]:
+    with machine(inference.runtime, device) as chosen:
         facts = run.read_facts()
-        network = restore_network(experiment.model, facts, run.model).to(chosen).eval()
-        loss: nn.Module = experiment.stages[-1].loss.build(facts).to(chosen)
+        network = restore_network(inference.model, facts, run.model).to(chosen).eval()
+        loss: nn.Module = inference.loss.build(facts).to(chosen)
     return network, loss, chosen
 
 
-def _passes(experiment: Experiment, encoded: Encoded, tta: int) -> Iterator[tuple[tuple[Tensor, ...], ...]]:
+def _passes(inference: Inference, encoded: Encoded, tta: int) -> Iterator[tuple[tuple[Tensor, ...], ...]]:
     """Give each batch's inputs, plain first and then varied `tta` times."""
     if tta and encoded.augmented is None:
-        data = experiment.stages[-1].data.name
+        data = inference.data.name
         raise UsageError(
             f"`{data}` varied nothing in this run, so there is nothing to average: images are varied by "
             "data(augment = standard)"
         )
-    varied = [encoded.augmented(Draw(experiment.seed, "tta", i)) for i in range(tta)] if encoded.augmented else []
+    varied = [encoded.augmented(Draw(inference.seed, "tta", i)) for i in range(tta)] if encoded.augmented else []
     return zip(encoded.batches, *varied, strict=True)
 
 
 def _outputs(
-    experiment: Experiment,
+    inference: Inference,
     network: Network,
     loss: nn.Module,
     batches: Iterator[tuple[tuple[Tensor, ...], ...]],
     device: torch.device,
 ) -> Iterator[Tensor]:
-    cast = autocast(device, experiment.runtime.precision)
+    cast = autocast(device, inference.runtime.precision)
     here = Device(device.type)
 
     def activated(inputs: tuple[Tensor, ...]) -> Tensor:
@@ -93,7 +94,7 @@ def _outputs(
 
     for passes in batches:
         # Nothing global may stay changed while whoever asked has the word, so both are entered for each batch.
-        with machine(experiment.runtime, here), torch.no_grad():
+        with machine(inference.runtime, here), torch.no_grad():
             plain, *varied = map(activated, passes)
             answers = torch.stack(varied).mean(0).lerp(plain, PLAIN_SHARE) if varied else plain
         yield answers.cpu()

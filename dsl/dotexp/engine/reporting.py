@@ -13,8 +13,9 @@ from dotexp.components.component import Use
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, machine
 from dotexp.engine.build.network import Network, restore_network
-from dotexp.experiment.experiment import Device, Experiment
+from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
+from dotexp.planning.inference import Inference
 from dotexp.reporting import Drawer, Drawn
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Augmentable, Data, Part
@@ -26,7 +27,7 @@ FEW = 20_000
 
 
 def report_sections(
-    experiment: Experiment,
+    inference: Inference,
     run: RunFolder,
     store: DataStore,
     drawer: Drawer,
@@ -40,10 +41,10 @@ def report_sections(
     """
     drawn: list[Drawn] = []
     problems: list[str] = []
-    with machine(experiment.runtime, device) as chosen:
-        subject = make_subject(experiment, run, store, chosen)
-        for place, use in enumerate(experiment.reports):
-            torch.manual_seed(derive(experiment.seed, "report", place))
+    with machine(inference.runtime, device) as chosen:
+        subject = make_subject(inference, run, store, chosen)
+        for place, use in enumerate(inference.reports):
+            torch.manual_seed(derive(inference.seed, "report", place))
             sections, reason = drawer.attempt(use.name.replace("_", " "), partial(_sections, use, subject))
             drawn += sections
             if reason is not None:
@@ -51,23 +52,23 @@ def report_sections(
     return drawn, problems
 
 
-def make_subject(experiment: Experiment, run: RunFolder, store: DataStore, device: torch.device) -> Subject:
+def make_subject(inference: Inference, run: RunFolder, store: DataStore, device: torch.device) -> Subject:
     """Compute what reports look at; the network computes on `device` and is left on the CPU.
 
     Raises UsageError where the run has no model, its data no validation part, or other classes or ids than it had.
     """
     if not run.model.exists():
         raise UsageError(f"{run.path} has no model to report on: the run is {run.status}")
-    stage, facts = experiment.stages[-1], run.read_facts()
-    data = store.get(stage.data, experiment.seed)
+    facts = run.read_facts()
+    data = store.get(inference.data, inference.seed)
     if json.loads(json.dumps(dict(data.facts.vocabulary))) != facts.vocabulary:
         raise UsageError(f"the data has other classes or ids than {run.path} was trained on")
     part = _valid_part(data)
-    network = restore_network(experiment.model, facts, run.model).eval()
-    loss: nn.Module = stage.loss.build(facts)
+    network = restore_network(inference.model, facts, run.model).eval()
+    loss: nn.Module = inference.loss.build(facts)
     activate: Callable[[Tensor], Tensor] = loss.activate  # type: ignore[assignment]
-    batch_size = dict(stage.data.params)["batch_size"]
-    forward = partial(_forward, experiment, network, batch_size=batch_size, device=device)
+    batch_size = inference.batch_size
+    forward = partial(_forward, inference, network, batch_size=batch_size, device=device)
     raw, targets = forward(part, None)
 
     @cache
@@ -78,8 +79,9 @@ def make_subject(experiment: Experiment, run: RunFolder, store: DataStore, devic
         return activate(forward(part, draw)[0]).float()
 
     return Subject(
-        experiment, facts, network, part, activate(raw).float(), targets, losses, activate, batch_size, experiment.seed,
-        varied if isinstance(part, Augmentable) and part.augmentable else None, data.part("train"),
+        inference.metrics, inference.model, facts, network, part, activate(raw).float(), targets, losses, activate,
+        batch_size, inference.seed, varied if isinstance(part, Augmentable) and part.augmentable else None,
+        data.part("train"),
     )  # fmt: skip
 
 
@@ -98,14 +100,14 @@ def example_losses(loss: nn.Module, outputs: Tensor, targets: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _forward(
-    experiment: Experiment, network: Network, part: Part, draw: Draw | None, batch_size: int, device: torch.device
+    inference: Inference, network: Network, part: Part, draw: Draw | None, batch_size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Outputs over a part, float32, and its targets, on the CPU and in the part's order."""
-    cast = autocast(device, experiment.runtime.precision)
+    cast = autocast(device, inference.runtime.precision)
     outputs, targets = [], []
     network.to(device)
     try:
-        for batch in part.batches(torch.arange(len(part)), batch_size, draw, device, experiment.runtime.workers):
+        for batch in part.batches(torch.arange(len(part)), batch_size, draw, device, inference.runtime.workers):
             with cast():
                 outputs.append(network(*batch.inputs).float().cpu())
             targets.append(batch.targets.cpu())

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
-from dotexp.experiment.experiment import Experiment, Kept
+from dotexp.experiment.experiment import Freeze, Kept, Model, Runtime, Unfreeze
+from dotexp.planning.inference import Inference
 
 FORMAT_VERSION = 1
 
@@ -51,24 +52,26 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: what it uses, what is frozen, and what every step's learning rates and momentum are.
+    """One stage: its components, what is frozen, and the learning rates and momentum of every step.
 
-    `rates` has one tuple a group, one value a step (None where nothing in the group trains); `momentum` has one value
-    a step (None: the optimizer has none); `momentum_key` is the optimizer's key that it moves. A step is the
-    optimizer's, on the gradient of `batches_per_step` batches of `batch_size` examples. `hints` suggest what only the
-    spec may choose.
+    `frozen` are the layers that `freeze` freezes. `rates` has one tuple a group, one value a step (None where nothing
+    in the group trains); `momentum` has one value a step (None: the optimizer has none); `momentum_key` is the
+    optimizer's key that it moves. A step is the optimizer's, on the gradient of `batches_per_step` batches of
+    `batch_size` examples. `hints` suggest what only the spec may choose. `start_text` is spec text that determines the
+    weights with which the stage starts.
     """
 
     name: str
     data: Use
     loss: Use
     optimizer: Use
+    fit: Use
+    freeze: Freeze
     epochs: int
     batch_size: int
     steps_per_epoch: int
     groups: tuple[GroupPlan, ...]
     frozen: frozenset[str]
-    kept: Kept | None
     rates: tuple[tuple[float, ...] | None, ...]
     momentum: tuple[float, ...] | None
     momentum_key: str | None
@@ -76,6 +79,12 @@ class StagePlan:
     callbacks: tuple[Use, ...] = ()
     batches_per_step: int = 1
     hints: tuple[str, ...] = ()
+    start_text: str = ""
+
+    @property
+    def kept(self) -> Kept | None:
+        """Kind of modules that go on training inside frozen layers."""
+        return None if isinstance(self.freeze, Unfreeze) else self.freeze.kept
 
     @property
     def steps(self) -> int:
@@ -85,12 +94,31 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole run. The executor needs nothing else; `experiment` is what it was planned from."""
+    """A whole run: all that the engine is told.
 
-    experiment: Experiment
+    `text` is the experiment as a spec with everything filled in; `identity` is the part of it that the numbers depend
+    on, which leaves out how the run uses the machine.
+    """
+
+    name: str
+    description: str
+    seed: int
+    data: Use
+    model: Model
+    metrics: tuple[Use, ...]
+    reports: tuple[Use, ...]
+    runtime: Runtime
     facts: DataFacts
     layers: tuple[LayerCount, ...]
     stages: tuple[StagePlan, ...]
+    text: str
+    identity: str
+
+    @property
+    def inference(self) -> Inference:
+        """How the trained network is asked."""
+        last = self.stages[-1]
+        return Inference(self.model, last.data, last.loss, self.metrics, self.reports, self.runtime, self.seed)
 
     @property
     def parameters(self) -> int:
@@ -107,8 +135,8 @@ class Plan:
         data.update({"guesses": dict(facts.guesses)} if facts.guesses else {})
         return {
             "format_version": FORMAT_VERSION,
-            "experiment": self.experiment.name,
-            "seed": self.experiment.seed,
+            "experiment": self.name,
+            "seed": self.seed,
             "data": data,
             "model": {"parameters": self.parameters},
             "stages": [_stage_json(stage) for stage in self.stages],

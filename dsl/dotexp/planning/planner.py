@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-from dotexp.components.component import DataParams, PolicyParams, RunWeights, Schedule, Use
-from dotexp.components.facts import DataFacts, LayerGroup
-from dotexp.experiment.experiment import Experiment, Kept, Stage, Unfreeze, frozen_layers
+from dotexp.components.component import RunWeights, Use
+from dotexp.components.facts import DataFacts
+from dotexp.experiment.experiment import Experiment, Model, Stage
 from dotexp.experiment.resolve import Resolved
+from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
 from dotexp.language.source import Span
-from dotexp.planning.advice import hints
-from dotexp.planning.plan import GroupPlan, LayerCount, Plan, StagePlan
+from dotexp.planning.identity import identity_text
+from dotexp.planning.plan import LayerCount, Plan, StagePlan
+from dotexp.planning.stages import batch_size_of, batches_per_step_of, plan_stage, policy_of
 
 MOST_STEPS = 10_000_000
 """Steps of a stage: the plan holds the learning rate of each."""
@@ -27,7 +29,7 @@ class Probe(Protocol):
         """Open the data and tell its facts. Raises ComponentError."""
         ...
 
-    def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
+    def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count the parameters of every layer of the model, in order. Raises ComponentError."""
         ...
 
@@ -51,12 +53,31 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
     layers = planner.layers(experiment, facts)
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
-    pairs = zip(experiment.stages, stages, strict=True)
-    planned = tuple(planner.stage(stage, experiment, own, layers) for stage, own in pairs if own is not None)
+    planned = [planner.stage(i, experiment, own, layers) for i, own in enumerate(stages) if own is not None]
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
     sound = tuple(stage for stage in planned if stage is not None)
-    return Plan(experiment, facts, layers, sound), planner.collector.sorted()
+    return _plan(experiment, facts, layers, sound), planner.collector.sorted()
+
+
+def _plan(
+    experiment: Experiment, facts: DataFacts, layers: tuple[LayerCount, ...], stages: tuple[StagePlan, ...]
+) -> Plan:
+    return Plan(
+        name=experiment.name,
+        description=experiment.description,
+        seed=experiment.seed,
+        data=experiment.data,
+        model=experiment.model,
+        metrics=experiment.metrics,
+        reports=experiment.reports,
+        runtime=experiment.runtime,
+        facts=facts,
+        layers=layers,
+        stages=stages,
+        text=as_text(experiment),
+        identity=identity_text(experiment),
+    )
 
 
 @dataclass
@@ -117,7 +138,7 @@ class _Planner:
         """Check that a stage's data has what the model was made for, and a whole batch."""
         place = f"stage.{stage.name}.data"
         span = self.origins.get(f"{place}.batch_size") or self.origins.get(place)
-        batch, batches = _batch_size(stage.data), _batches_per_step(stage)
+        batch, batches = batch_size_of(stage.data), batches_per_step_of(stage)
         if own.train < batch * batches:
             few = f"a batch of {batch}" if batches == 1 else f"the {batches} batches of {batch} that make a step"
             message = f"{own.train} training examples are fewer than {few}"
@@ -131,123 +152,24 @@ class _Planner:
     def layers(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count the layers' parameters."""
         try:
-            return self.probe.layer_counts(experiment, facts)
+            return self.probe.layer_counts(experiment.model, facts)
         except ComponentError as error:
             self.report("model.body" if experiment.model.body else "model", error.problem)
             return ()
 
     def stage(
-        self, stage: Stage, experiment: Experiment, facts: DataFacts, layers: tuple[LayerCount, ...]
+        self, index: int, experiment: Experiment, facts: DataFacts, layers: tuple[LayerCount, ...]
     ) -> StagePlan | None:
         """Plan one stage; None, with the fault reported, where it has more steps than can be planned."""
-        model = experiment.model
-        frozen = frozen_layers(stage.freeze, model.layers, model.groups)
-        kept = None if isinstance(stage.freeze, Unfreeze) else stage.freeze.kept
-        counts = {layer.name: layer for layer in layers}
-        groups = tuple(_group(group, frozen, kept, counts) for group in model.groups)
-        batch_size = _batch_size(stage.data)
-        batches = _batches_per_step(stage)
-        per_epoch = facts.train // (batch_size * batches)
-        epochs = _policy(stage).total_epochs
-        if epochs * per_epoch > MOST_STEPS:
-            message = f"the stage `{stage.name}` has {epochs * per_epoch:,} steps; at most {MOST_STEPS:,} are planned"
-            self.collector.report("E207", message, self.origins.get(f"stage.{stage.name}.fit"))
+        stage = experiment.stages[index]
+        per_epoch = facts.train // (batch_size_of(stage.data) * batches_per_step_of(stage))
+        steps = policy_of(stage).total_epochs * per_epoch
+        span = self.origins.get(f"stage.{stage.name}.fit")
+        if steps > MOST_STEPS:
+            message = f"the stage `{stage.name}` has {steps:,} steps; at most {MOST_STEPS:,} are planned"
+            self.collector.report("E207", message, span)
             return None
-        schedule: Schedule = stage.fit.build(epochs * per_epoch, per_epoch)
-        if epochs * per_epoch < 3:
-            message = f"the stage `{stage.name}` has {epochs * per_epoch} steps, too few for a schedule to mean much"
-            self.collector.report("W504", message, self.origins.get(f"stage.{stage.name}.fit"))
-        return StagePlan(
-            name=stage.name,
-            data=stage.data,
-            loss=stage.loss,
-            optimizer=stage.optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            steps_per_epoch=per_epoch,
-            groups=groups,
-            frozen=frozen,
-            kept=kept,
-            rates=_rates(stage, groups, schedule, epochs * per_epoch),
-            momentum=_momentum(stage, schedule, epochs * per_epoch),
-            momentum_key=stage.optimizer.facts.momentum,
-            callbacks=stage.callbacks,
-            batches_per_step=batches,
-            hints=tuple(hints(stage.optimizer, _trained(layers, frozen), batch_size * batches)),
-        )
-
-
-def _trained(layers: tuple[LayerCount, ...], frozen: frozenset[str]) -> list[LayerCount]:
-    return [layer for layer in layers if layer.name not in frozen]
-
-
-def _policy(stage: Stage) -> PolicyParams:
-    assert isinstance(stage.fit.params, PolicyParams)
-    return stage.fit.params
-
-
-def _batch_size(data: Use) -> int:
-    assert isinstance(data.params, DataParams)
-    return data.params.batch_size
-
-
-def _batches_per_step(stage: Stage) -> int:
-    return max((callback.facts.batches_per_step for callback in stage.callbacks), default=1)
-
-
-def _group(group: LayerGroup, frozen: frozenset[str], kept: Kept | None, counts: Mapping[str, LayerCount]) -> GroupPlan:
-    layers = [counts[name] for name in group.layers]
-    still = [layer for layer in layers if layer.name in frozen]
-    trainable = sum(layer.parameters for layer in layers if layer.name not in frozen)
-    if kept is not None:
-        trainable += sum(
-            layer.batchnorm_parameters if kept is Kept.batchnorm else layer.norm_parameters for layer in still
-        )
-    norms = [layer for layer in layers if layer.batchnorm_parameters]
-    moving = [layer for layer in norms if layer.name not in frozen or kept is not None]
-    extent: Literal["all", "part", "none"] = "none" if not still else "all" if len(still) == len(layers) else "part"
-    return GroupPlan(
-        name=group.name,
-        layers=group.layers,
-        parameters=sum(layer.parameters for layer in layers),
-        trainable_parameters=trainable,
-        frozen=extent,
-        frozen_layers=tuple(layer.name for layer in still),
-        batchnorm="none" if not norms else "train" if moving else "still",
-    )
-
-
-def _rates(
-    stage: Stage, groups: tuple[GroupPlan, ...], schedule: Schedule, steps: int
-) -> tuple[tuple[float, ...] | None, ...]:
-    peaks = peak_rates(_policy(stage).lr, [group.name for group in groups])
-    factors = [schedule.factor(step) for step in range(steps)]
-    made: dict[float, tuple[float, ...]] = {}
-    rates: list[tuple[float, ...] | None] = []
-    for group, peak in zip(groups, peaks, strict=True):
-        if peak is None or not group.trainable_parameters:
-            rates.append(None)
-        else:
-            rates.append(made.setdefault(peak, tuple(peak * factor for factor in factors)))
-    return tuple(rates)
-
-
-def peak_rates(rates: Any, groups: list[str]) -> list[float | None]:
-    """Peak learning rate of every group, of a number, a slice, a list or a map (None where a map leaves one out)."""
-    if isinstance(rates, Use):
-        return list(rates.build(len(groups)))
-    if isinstance(rates, tuple):
-        return list(rates)
-    if isinstance(rates, dict):
-        return [rates.get(name) for name in groups]
-    return [rates] * len(groups)
-
-
-def _momentum(stage: Stage, schedule: Schedule, steps: int) -> tuple[float, ...] | None:
-    key = stage.optimizer.facts.momentum
-    if key is None:
-        return None
-    if schedule.momentum is not None:
-        return tuple(schedule.momentum(step) for step in range(steps))
-    own = dict(stage.optimizer.params)[key]
-    return (float(own[0] if isinstance(own, tuple) else own),) * steps
+        if steps < 3:
+            message = f"the stage `{stage.name}` has {steps} step{'' if steps == 1 else 's'}, too few for a schedule"
+            self.collector.report("W504", message, span)
+        return plan_stage(index, experiment, per_epoch, layers)

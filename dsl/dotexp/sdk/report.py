@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
+    from dotexp.components.component import Use
     from dotexp.components.facts import DataFacts
-    from dotexp.experiment.experiment import Experiment
+    from dotexp.experiment.experiment import Model
     from dotexp.sdk.data import Part
     from dotexp.sdk.seeds import Draw
 
@@ -102,14 +103,16 @@ class Section(NamedTuple):
 class Subject:
     """What a report looks at: a finished run's network, in evaluation mode on the CPU, and its validation part.
 
-    `outputs` are the activated outputs over the part, (N,) or (N, outputs) float32, `targets` the part's targets, both
-    in the part's order; `losses` computes each example's own loss, (N,). `activate` maps the network's outputs to
-    activated ones; `batch_size` and `seed` are the experiment's. `varied` gives the activated outputs over the part
-    when its examples are varied as in training, by a draw; None where the data varies nothing. `train` is the training
-    part, for what is counted there; None where only the validation part was opened.
+    `metrics` and `model` are the experiment's components. `outputs` are the activated outputs over the part, (N,) or
+    (N, outputs) float32, `targets` the part's targets, both in the part's order; `losses` computes each example's own
+    loss, (N,). `activate` maps the network's outputs to activated ones; `batch_size` and `seed` are the experiment's.
+    `varied` gives the activated outputs over the part when its examples are varied as in training, by a draw; None
+    where the data varies nothing. `train` is the training part, for what is counted there; None where only the
+    validation part was opened.
     """
 
-    experiment: Experiment
+    metrics: tuple[Use, ...]
+    model: Model
     facts: DataFacts
     network: nn.Module
     part: Part

@@ -127,7 +127,7 @@ def _fitting(table: Tensor, name: str, subject: Subject, kind: Kind) -> Tensor:
 
 
 def _model(subject: Subject) -> str:
-    whole = subject.experiment.model.whole
+    whole = subject.model.whole
     return f"`{whole.name}`" if whole is not None else "the model"
 
 

@@ -270,7 +270,7 @@ def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int) 
 
 
 def _metrics(subject: Subject, outputs: Tensor) -> dict[str, float]:
-    uses = subject.experiment.metrics
+    uses = subject.metrics
     if not uses and subject.facts.task is Task.classification:
         return {"accuracy": float((outputs.argmax(-1) == subject.targets).double().mean())}
     values = {}

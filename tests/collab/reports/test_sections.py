@@ -69,8 +69,10 @@ def subject(
     vocabulary |= {} if counts is None else {"item_counts": list(counts)}
     facts = DataFacts(Task.ratings, train=7, valid=2, users=users, items=items, range=(1, 5), vocabulary=vocabulary)
     none = torch.zeros(len(VALID))
+    experiment = resolved(RATINGS).experiment
     return Subject(
-        experiment=resolved(RATINGS).experiment,
+        metrics=experiment.metrics,
+        model=experiment.model,
         facts=facts,
         network=network or nn.Sequential(Tables(tables)),
         part=part(VALID),

@@ -164,7 +164,7 @@ def toy(build: type[Callback] | Any, provider: str = "", **arguments: Any) -> Us
 
 def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
-    folder = create_run(planned.experiment.name, root)
+    folder = create_run(planned.name, root)
     return folder, execute(planned, folder, **more)
 
 

@@ -71,7 +71,7 @@ def test_a_stage_does_not_inherit_the_freeze_of_the_one_before(tmp_path: Path) -
 
 
 def test_frozen_layers_are_in_evaluation_mode_and_kept_ones_train() -> None:
-    network = build_network(plan().experiment.model, plan().facts, 0)
+    network = build_network(plan().model, plan().facts, 0)
     training_mode(network, {"stem"}, None)
     assert not any(module.training for module in network.layers["stem"].modules())
     assert all(module.training for name in ("deep", "head") for module in network.layers[name].modules())
@@ -90,7 +90,7 @@ def test_modes_come_back_after_validation(tmp_path: Path) -> None:
 
 
 def test_a_frozen_prefix_needs_no_graph() -> None:
-    network = build_network(plan().experiment.model, plan().facts, 0)
+    network = build_network(plan().model, plan().facts, 0)
     freeze(network, {"stem"}, None)
     training_mode(network, {"stem"}, None)
     images = torch.rand(2, 3, SIZE, SIZE)
@@ -102,7 +102,7 @@ def test_a_frozen_prefix_needs_no_graph() -> None:
 
 
 def test_freezing_drops_old_gradients() -> None:
-    network = build_network(plan().experiment.model, plan().facts, 0)
+    network = build_network(plan().model, plan().facts, 0)
     network(torch.rand(4, 3, SIZE, SIZE)).sum().backward()
     freeze(network, {"stem", "deep"}, None)
     assert all(parameter.grad is None for parameter in network.parameters())

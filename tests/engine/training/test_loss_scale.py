@@ -10,7 +10,7 @@ import torch
 from dotexp import RunError
 from dotexp.engine.build.weights import load_weights
 from dotexp.engine.executor import execute
-from dotexp.engine.training.loss_scale import Scaling
+from dotexp.engine.training.loss_scale import LossScaler
 from dotexp.experiment.experiment import OnOom, Precision
 from dotexp.planning.plan import Plan
 from dotexp.runs.checkpoints import positions
@@ -66,7 +66,7 @@ def test_clipping_sees_gradients_without_their_scale(tmp_path: Path) -> None:
     planned = plan(train, data=data, body=None)
     from dotexp.engine.build.network import build_network
 
-    start = build_network(planned.experiment.model, planned.facts, 42).state_dict()
+    start = build_network(planned.model, planned.facts, 42).state_dict()
     end = load_weights(run(with_runtime(planned, F16), tmp_path).model)
     moved = math.sqrt(sum((end[name] - start[name]).square().sum().item() for name in start))
     assert moved == pytest.approx(0.5 * 1e-2, rel=1e-3)
@@ -83,7 +83,7 @@ def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 def test_a_step_that_overflows_is_left_out_and_the_scale_halved() -> None:
     weight = Parameter(torch.ones(2))
-    scaling = Scaling(torch.optim.SGD([weight], lr=0.1), torch.device("cpu"))
+    scaling = LossScaler(torch.optim.SGD([weight], lr=0.1), torch.device("cpu"))
     for value, moved in ((math.inf, False), (3.0, True)):
         weight.grad = None
         scaling.backward((weight * torch.tensor([1.0, 1.0])).sum())
@@ -95,7 +95,7 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved() -> None:
         assert torch.equal(weight.detach(), before) is not moved
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 0.9]))
     assert scaling.state()["scale"] == 32768.0
-    other = Scaling(torch.optim.SGD([weight], lr=0.1), torch.device("cpu"))
+    other = LossScaler(torch.optim.SGD([weight], lr=0.1), torch.device("cpu"))
     other.restore(scaling.state())
     assert other.state() == scaling.state()
     assert not other.hopeless

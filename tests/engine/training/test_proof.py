@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -159,9 +160,8 @@ def cheating(build: Callable[[CheatParams], Body], *stages: StagePlan) -> Plan:
     """A plan with another body."""
     planned = plan(*stages)
     component = Component("body", build.__name__.removeprefix("build_"), CheatParams, f"{__name__}:{build.__name__}")
-    model = planned.experiment.model.model_copy(update={"body": Use(component=component, params=CheatParams())})
-    experiment = planned.experiment.model_copy(update={"model": model})
-    return with_runtime(Plan(experiment, planned.facts, planned.layers, planned.stages), EVERY_STEP)
+    model = planned.model.model_copy(update={"body": Use(component=component, params=CheatParams())})
+    return with_runtime(replace(planned, model=model), EVERY_STEP)
 
 
 def proofs(run: RunFolder) -> dict[str, Freezing]:

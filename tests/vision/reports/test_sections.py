@@ -15,6 +15,7 @@ from dotexp.components.component import load_attribute
 from dotexp.components.registry import load_registry
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.reporting import make_subject
+from dotexp.planning.inference import inference_of
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Batch
 from dotexp.sdk.report import Cell, Paragraph, Pictures, Plot, Section, Subject, Table
@@ -75,7 +76,8 @@ def subject(
         own = -values[range(len(values)), truth].log()
     else:
         own = (values - truth.float()).abs().sum(1)
-    fields = {"experiment": experiment, "facts": facts, "network": torch.nn.Identity(), "part": Photographs(),
+    fields = {"metrics": experiment.metrics, "model": experiment.model,
+              "facts": facts, "network": torch.nn.Identity(), "part": Photographs(),
               "outputs": values, "targets": truth, "losses": lambda: own, "activate": lambda o: o, "batch_size": 2,
               "seed": 42}  # fmt: skip
     return Subject(**{**fields, **more})  # type: ignore[arg-type]
@@ -358,8 +360,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolder]:
 
 
 def valid_subject(run: RunFolder) -> Subject:
-    experiment = dotexp.load(run.resolved).experiment
-    return make_subject(experiment, run, DataStore(), CPU)
+    return make_subject(inference_of(dotexp.load(run.resolved).experiment), run, DataStore(), CPU)
 
 
 def test_a_run_on_photographs_reports_its_varied_passes(photos: tuple[Path, RunFolder]) -> None:

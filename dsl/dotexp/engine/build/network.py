@@ -100,11 +100,18 @@ def prepare_network(network: Network, train: Part) -> None:
 
 def restore_network(model: Model, facts: DataFacts, path: Path) -> Network:
     """Build the network and fill it with the weights of a run. Raises ComponentError E405 where they do not fit."""
+    return network_from(model, facts, load_weights(path), path)
+
+
+def network_from(model: Model, facts: DataFacts, tensors: Mapping[str, Tensor], source: Path) -> Network:
+    """Build the network and fill it with `tensors`, which are from `source`; no pretrained weights are opened.
+
+    Raises ComponentError E405 where they do not fit.
+    """
     network = build_network(without_weights(model), facts, seed=0)
-    tensors = load_weights(path)
     if isinstance(network, BodyAndHead):
         _set_normalisation(network, tensors)
-    require_fit(tensors, network.state_dict(), path)
+    require_fit(tensors, network.state_dict(), source)
     network.load_state_dict(tensors)
     return network
 

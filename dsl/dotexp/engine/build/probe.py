@@ -12,7 +12,7 @@ from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.network import Network, build_network, without_weights
 from dotexp.engine.training.freezing import BATCHNORMS, NORMS
-from dotexp.experiment.experiment import Experiment
+from dotexp.experiment.experiment import Model
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.plan import LayerCount
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
@@ -36,23 +36,22 @@ class Probe:
             raise UsageError(f"{folder.path} has no model.safetensors to start from: the run is {folder.status}")
         return folder.path.resolve()
 
-    def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
+    def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count each layer's parameters, on the meta device where the model can be built there.
 
         No pretrained weights are opened. A parameter that several layers share counts in the first.
         """
-        network = _build(experiment, facts)
+        network = _build(without_weights(model), facts)
         seen: set[int] = set()
         return tuple(_count(name, layer, seen) for name, layer in network.layers.items())
 
 
-def _build(experiment: Experiment, facts: DataFacts) -> Network:
-    model = without_weights(experiment.model)
+def _build(model: Model, facts: DataFacts) -> Network:
     try:
         with torch.device("meta"):
-            return build_network(model, facts, experiment.seed)
+            return build_network(model, facts, seed=0)
     except Exception:  # some models read their own tensors while being built; a true fault comes again here
-        return build_network(model, facts, experiment.seed)
+        return build_network(model, facts, seed=0)
 
 
 def _count(name: str, layer: nn.Module, seen: set[int]) -> LayerCount:

@@ -1,4 +1,4 @@
-"""What a run has to show so far: its epochs, and the rates that were used, kept through interruptions."""
+"""A run's history: its epochs, its proofs of freezing and the schedules applied, kept through interruptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from dotexp.engine.training.controls import Used
+from dotexp.engine.training.controls import AppliedSchedule
 from dotexp.language.diagnostics import FORMAT_VERSION
 from dotexp.planning.plan import Plan
 from dotexp.runs.files import finite, write_json
@@ -18,8 +18,8 @@ from dotexp.runs.results import EpochRow, StageResult
 
 
 @dataclass
-class Record:
-    """The epochs done, what the optimizers of finished stages were given, and the time taken before this sitting.
+class History:
+    """Epochs done, schedules applied in finished stages, and `earlier`, the seconds before this process took over.
 
     `proofs` holds, by stage, what was found of its freezing at its end; `best` the epoch, from 1, whose weights it left
     where that is not its last.
@@ -29,20 +29,20 @@ class Record:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     earlier: float = 0.0
     rows: list[EpochRow] = field(default_factory=list)
-    used: list[Used] = field(default_factory=list)
+    applied: list[AppliedSchedule] = field(default_factory=list)
     proofs: dict[str, Freezing] = field(default_factory=dict)
     best: dict[str, int] = field(default_factory=dict)
     clock: float = field(default_factory=perf_counter)
     unwritten: bool = False
 
     @classmethod
-    def of_facts(cls, run: RunFolder, facts: Mapping[str, Any], used: list[Used]) -> Record:
-        """Take up the record that a checkpoint holds, and cut metrics.jsonl back to it."""
+    def of_facts(cls, run: RunFolder, facts: Mapping[str, Any], applied: list[AppliedSchedule]) -> History:
+        """Read the history that a checkpoint holds, and cut metrics.jsonl back to it."""
         rows = [EpochRow(**row) for row in facts["rows"]]
         proofs = {name: Freezing.of_json(proof) for name, proof in facts.get("proofs", {}).items()}
-        record = cls(run, facts["started"], facts["seconds"], rows, used, proofs, dict(facts.get("best", {})))
+        history = cls(run, facts["started"], facts["seconds"], rows, applied, proofs, dict(facts.get("best", {})))
         run.write_epochs(rows)
-        return record
+        return history
 
     @property
     def seconds(self) -> float:
@@ -50,7 +50,7 @@ class Record:
         return self.earlier + perf_counter() - self.clock
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it, beside the rates."""
+        """What a checkpoint keeps of it, beside the schedules."""
         rows = [finite(asdict(row)) for row in self.rows]
         proofs = {name: asdict(proof) for name, proof in self.proofs.items()}
         return {"started": self.started, "seconds": self.seconds, "rows": rows, "proofs": proofs, "best": self.best}
@@ -113,10 +113,10 @@ class Record:
             )
         return tuple(results)
 
-    def write(self, under_way: Used | None) -> None:
+    def write(self, under_way: AppliedSchedule | None) -> None:
         """Write schedule.json, and the epochs that the disk did not take before."""
         if self.unwritten:
             self.run.write_epochs(self.rows)
-        every = [*self.used, under_way] if under_way is not None else self.used
-        stages = [used.as_json() for used in every]
+        every = [*self.applied, under_way] if under_way is not None else self.applied
+        stages = [each.as_json() for each in every]
         write_json(self.run.schedule, {"format_version": FORMAT_VERSION, "stages": stages})

@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on: its newest sound checkpoint, and what has changed since it was written."""
+"""Where an interrupted run continues: its newest sound checkpoint, and what has changed since it was written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dotexp.engine.build.devices import machine
 from dotexp.engine.environment import environment
 from dotexp.engine.identity import conditions, differences, identity
 from dotexp.engine.state.state import from_bytes, unpack
-from dotexp.engine.training.controls import Used
+from dotexp.engine.training.controls import AppliedSchedule
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import RunError, UsageError
 from dotexp.planning.plan import Plan
@@ -19,22 +19,22 @@ from dotexp.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Start:
-    """A checkpoint's content: how far the run was, the record's facts, the state, and finished stages' rates."""
+class ResumePoint:
+    """A checkpoint's content: how far the run was, its history's facts, its state, and finished stages' schedules."""
 
     position: Position
     facts: Mapping[str, Any]
     state: Mapping[str, Any]
-    used: list[Used]
+    applied: list[AppliedSchedule]
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """How a run is resumed: with which plan and device, from where (None: from the beginning), and what changed."""
+    """How a run is resumed: its plan and device, the point it continues from (None: the beginning), what changed."""
 
     plan: Plan
     device: Device | None
-    start: Start | None
+    point: ResumePoint | None
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -63,12 +63,12 @@ def prepare(
             " = --allow-changes goes on all the same, and the result says so"
         )
     earlier = tuple(stored.facts["changes"]) if stored else ()
-    start = _start(stored) if stored else None
-    if start is not None:
-        _require_place(start, plan)
+    point = _resume_point(stored) if stored else None
+    if point is not None:
+        _require_place(point, plan)
     else:
         notes += (f"{run.path} has no checkpoint: it starts from the beginning",)
-    return Resumption(plan, device, start, tuple(dict.fromkeys((*earlier, *changes))), notes)
+    return Resumption(plan, device, point, tuple(dict.fromkeys((*earlier, *changes))), notes)
 
 
 def _stored(run: RunFolder) -> tuple[Stored | None, tuple[str, ...]]:
@@ -92,12 +92,10 @@ def as_before(plan: Plan, before: Mapping[str, Any], device: Device | None) -> t
 
     `before` is what environment.json holds; `device` goes before what it says.
     """
-    experiment = plan.experiment
     if device is None and before.get("device"):
         device = Device(str(before["device"]).partition(":")[0])
     if before.get("threads"):
-        runtime = experiment.runtime.model_copy(update={"threads": int(before["threads"])})
-        plan = replace(plan, experiment=experiment.model_copy(update={"runtime": runtime}))
+        plan = replace(plan, runtime=plan.runtime.model_copy(update={"threads": int(before["threads"])}))
     return plan, device
 
 
@@ -112,24 +110,25 @@ def changed_environment(
 
 
 def _identity(plan: Plan, plugins: Mapping[str, str], device: Device | None) -> dict[str, Any]:
-    with machine(plan.experiment.runtime, device) as there:
+    with machine(plan.runtime, device) as there:
         return identity(plan, environment(plan, there, plugins))
 
 
-def _start(stored: Stored) -> Start:
+def _resume_point(stored: Stored) -> ResumePoint:
     state = unpack(stored.facts["state"], from_bytes(stored.tensors))
-    return Start(stored.position, stored.facts, state, [Used.of_state(used) for used in state["used"]])
+    applied = [AppliedSchedule.of_state(each) for each in state["used"]]
+    return ResumePoint(stored.position, stored.facts, state, applied)
 
 
-def _require_place(start: Start, plan: Plan) -> None:
+def _require_place(point: ResumePoint, plan: Plan) -> None:
     """Raise RunError unless the plan has the place where the checkpoint was written."""
-    position = start.position
-    done = [used.name for used in start.used]
+    position = point.position
+    done = [each.name for each in point.applied]
     names = [stage.name for stage in plan.stages]
     sound = done == names[: len(done)] == names[: position.stage]
-    if sound and "loop" in start.state:
+    if sound and "loop" in point.state:
         stage = plan.stages[position.stage] if position.stage < len(names) else None
-        epochs = sum(stage is not None and row["stage"] == stage.name for row in start.facts["rows"])
+        epochs = sum(stage is not None and row["stage"] == stage.name for row in point.facts["rows"])
         sound = (
             stage is not None
             and position.step <= stage.steps

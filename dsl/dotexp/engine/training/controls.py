@@ -1,4 +1,4 @@
-"""Learning rates and momentum: set before every step, and written down as the optimizer had them."""
+"""Learning rates and momentum: set before every step, and recorded as the optimizer had them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dotexp.planning.plan import StagePlan
 
 
 @dataclass(frozen=True)
-class Used:
-    """What an optimizer was given in a stage: learning rates by the plan's group, and momentum, a number a step."""
+class AppliedSchedule:
+    """The learning rates, by the plan's group, and momentum that an optimizer had in a stage: a number a step."""
 
     name: str
     lr: tuple[array[float] | None, ...]
@@ -37,7 +37,7 @@ class Used:
         return {"name": self.name, "lr": [_tensor(rates) for rates in self.lr], "momentum": _tensor(self.momentum)}
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Used:
+    def of_state(cls, state: Mapping[str, Any]) -> AppliedSchedule:
         """Read back what `as_state` made."""
         return cls(state["name"], tuple(_array(rates) for rates in state["lr"]), _array(state["momentum"]))
 
@@ -65,7 +65,7 @@ class Controls:
         self._momentum = stage.momentum or ()
 
     def apply(self, step: int) -> None:
-        """Set what step `step`, from 0, shall have."""
+        """Set the learning rates and momentum of step `step`, from 0."""
         for group, rates in self._rates:
             group["lr"] = rates[step]
         key = self._key
@@ -76,25 +76,25 @@ class Controls:
                 group[key] = (momentum, *value[1:]) if isinstance(value, tuple) else momentum
 
     def record(self) -> None:
-        """Write down what the optimizer had in the step just made."""
+        """Record what the optimizer had in the step just taken."""
         for append, group in self._records:
             append(group["lr"])
         if self._key is not None:
             value = self._rates[0][0][self._key]
             self._used_momentum.append(value[0] if isinstance(value, tuple) else value)
 
-    def used(self) -> Used:
-        """Learning rates, an array a group of the plan (None where nothing in it trains), and momentum, by step."""
+    def applied(self) -> AppliedSchedule:
+        """The schedule so far; None for a group in which nothing trains."""
         rates: list[array[float] | None] = [None] * len(self._stage.groups)
         for owner, used in zip(self._owners, self._used, strict=True):
             rates[owner] = used
-        return Used(self._stage.name, tuple(rates), self._used_momentum if self._key is not None else None)
+        return AppliedSchedule(self._stage.name, tuple(rates), self._used_momentum if self._key is not None else None)
 
-    def restore(self, used: Used) -> None:
-        """Go on from what was written down before the run was interrupted."""
+    def restore(self, applied: AppliedSchedule) -> None:
+        """Continue the record of a run that was interrupted."""
         for owner, own in zip(self._owners, self._used, strict=True):
-            own[:] = used.lr[owner] or array("d")
-        self._used_momentum[:] = used.momentum or array("d")
+            own[:] = applied.lr[owner] or array("d")
+        self._used_momentum[:] = applied.momentum or array("d")
 
 
 def _tensor(values: array[float] | None) -> Tensor | None:

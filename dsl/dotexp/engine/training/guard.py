@@ -1,4 +1,4 @@
-"""The watch over the loss: a loss that is not a number stops the run before it spoils the weights."""
+"""The polling over the loss: a loss that is not a number stops the run before it spoils the weights."""
 
 from __future__ import annotations
 

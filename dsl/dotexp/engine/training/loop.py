@@ -19,14 +19,14 @@ from dotexp.engine.build.weights import all_finite
 from dotexp.engine.state.state import restore_optimizer
 from dotexp.engine.training.accumulation import Accumulation, Gradient
 from dotexp.engine.training.callbacks import StageCallbacks
-from dotexp.engine.training.controls import Controls, Used
+from dotexp.engine.training.controls import AppliedSchedule, Controls
 from dotexp.engine.training.freezing import freeze, training_mode
 from dotexp.engine.training.groups import parameter_groups, sparse_tables
 from dotexp.engine.training.guard import NotFiniteError, guard_for
-from dotexp.engine.training.loss_scale import Scaling
-from dotexp.engine.training.micro_batches import Splitting
+from dotexp.engine.training.loss_scale import LossScaler
+from dotexp.engine.training.micro_batches import MicroBatches
 from dotexp.engine.training.ordering import batches_of_pieces
-from dotexp.engine.training.polling import Watch
+from dotexp.engine.training.polling import Polling
 from dotexp.language.diagnostics import RunError
 from dotexp.planning.plan import StagePlan
 from dotexp.sdk.data import Batch, Part, Shuffling, TensorPart
@@ -80,7 +80,7 @@ class StageLoop:
         self._loss = loss
         self._part = part
         self._seed = seed
-        self._machinery = machinery
+        self.machinery = machinery
         self.callbacks = callbacks or StageCallbacks()
         self.trained = tuple(parameter for group in groups for parameter in group.parameters)
         self.optimizer: Optimizer = stage.optimizer.build(
@@ -88,13 +88,13 @@ class StageLoop:
         )
         self._controls = Controls(self.optimizer, [group.owner for group in groups], stage)
         self.between_steps = False
-        self._splitting: Splitting | None = None
+        self._splitting: MicroBatches | None = None
         self._gradient: Gradient | None = None
-        self._scaling = Scaling(self.optimizer, machinery.device) if machinery.scaled else None
+        self._scaling = LossScaler(self.optimizer, machinery.device) if machinery.scaled else None
         self._backward: Callable[[Tensor], None] = Tensor.backward if self._scaling is None else self._scaling.backward
         change, cast, backward = self.callbacks.change_batch, machinery.cast, self._backward
         if machinery.split is not None:
-            self._splitting = Splitting(network, loss, cast, stage.batch_size, machinery.split, change, backward)
+            self._splitting = MicroBatches(network, loss, cast, stage.batch_size, machinery.split, change, backward)
             self._gradient = self._splitting
         elif stage.batches_per_step > 1:
             self._gradient = Accumulation(network, loss, cast, stage.batches_per_step, change, backward)
@@ -106,17 +106,17 @@ class StageLoop:
         return self._guard.average.value
 
     @property
-    def used(self) -> Used:
+    def applied(self) -> AppliedSchedule:
         """Learning rates and momentum that the optimizer had, step by step."""
-        return self._controls.used()
+        return self._controls.applied()
 
-    def epoch(self, index: int, look: Callable[[int], None], watch: Watch | None = None) -> None:
-        """Train epoch `index`, from 0, or what is left of it; `look` is called when `watch` says so, between steps.
+    def epoch(self, index: int, look: Callable[[int], None], polling: Polling | None = None) -> None:
+        """Train epoch `index`, from 0, or what is left of it; `look` is called when `polling` says so, between steps.
 
         Raises RunError where the loss or the weights are no longer numbers.
         """
         training_mode(self._network, self.stage.frozen, self.stage.kept)
-        self._steps(index, look, watch or Watch())
+        self._steps(index, look, polling or Polling())
         self.settle(index)
 
     def settle(self, index: int) -> None:
@@ -135,7 +135,7 @@ class StageLoop:
             "step": self.step,
             "average": self._guard.average.state,
             "optimizer": self.optimizer.state_dict(),
-            "used": self._controls.used().as_state(),
+            "used": self._controls.applied().as_state(),
             "pieces": self._splitting.size if self._splitting is not None else None,
             "callbacks": self.callbacks.state(),
             "scaling": self._scaling.state() if self._scaling is not None else None,
@@ -146,23 +146,23 @@ class StageLoop:
         self.step = state["step"]
         self._guard.average.restore(state["average"])
         restore_optimizer(self.optimizer, state["optimizer"])
-        self._controls.restore(Used.of_state(state["used"]))
+        self._controls.restore(AppliedSchedule.of_state(state["used"]))
         if self._splitting is not None and state["pieces"] is not None:
             self._splitting.size = state["pieces"]
         self.callbacks.restore(state.get("callbacks", {}))
         if self._scaling is not None:
             self._scaling.restore(state["scaling"])
 
-    def _steps(self, index: int, look: Callable[[int], None], watch: Watch) -> None:
+    def _steps(self, index: int, look: Callable[[int], None], polling: Polling) -> None:
         # Everything a step needs is bound to a local name: on small models the loop itself must cost next to nothing.
         stage, seed = self.stage, self._seed
         network, loss_of, optimizer = self._network, self._loss, self.optimizer
         apply, record, see = self._controls.apply, self._controls.record, self._guard.see
-        cast, reseed, gradient = self._machinery.cast, self._machinery.seed, self._gradient
+        cast, reseed, gradient = self.machinery.cast, self.machinery.seed, self._gradient
         change, before, after = self.callbacks.change_batch, self.callbacks.before_step, self.callbacks.after_step
         more, scaling, backward = stage.batches_per_step - 1, self._scaling, self._backward
         move = optimizer.step if scaling is None else scaling.step
-        watch.rest()
+        polling.rest()
         step = max(self.step, index * stage.steps_per_epoch)
         self.step = step
         batches = self._from(self._batches(Draw(seed, stage.name, index), step - index * stage.steps_per_epoch))
@@ -189,16 +189,16 @@ class StageLoop:
             record()
             step += 1
             self.step = step
-            if monotonic() >= watch.due or step >= watch.step:
+            if monotonic() >= polling.due or step >= polling.step:
                 look(step)
 
     def _reseed(self, step: int, place: int) -> None:
         """Seed what is drawn for the batch at a place of a step, from 0; the first one's draws are the step's."""
         position = (step, place) if place else (step,)
-        self._machinery.seed(derive(self._seed, "step", self.stage.name, *position))
+        self.machinery.seed(derive(self._seed, "step", self.stage.name, *position))
 
     def _batches(self, draw: Draw, done: int) -> Iterator[Batch]:
-        stage, part, machinery = self.stage, self._part, self._machinery
+        stage, part, machinery = self.stage, self._part, self.machinery
         if done == stage.steps_per_epoch:
             return iter(())
 

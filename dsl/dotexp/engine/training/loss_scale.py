@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 _HOPELESS = 2.0**-10
 
 
-class Scaling:
+class LossScaler:
     """Torch's gradient scaler for one optimizer: the scale starts at 65536, halves at each overflow and grows again.
 
     A step that is left out moves no weights and counts as taken, so that the schedule stays as planned.

@@ -20,7 +20,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(told in str(error) for told in _TOLD)
 
 
-class Splitting:
+class MicroBatches:
     """Computes a step's gradient in pieces of at most `size` examples, halved whenever one does not fit.
 
     Each piece's mean loss counts by its share of the batch, so that the gradient is that of the whole batch's mean.

@@ -1,4 +1,4 @@
-"""When a loop has to look up from its steps, and what the user's signals mean to a run."""
+"""When the loop polls between steps, and how SIGINT and SIGTERM stop it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PROGRESS_SECONDS = 0.25
 NEVER = 1 << 62
 
 
-class Watch:
-    """The two numbers a loop looks at between steps: it looks up at the time `due`, or when `step` are done.
+class Polling:
+    """When a loop polls: at the time `due`, or once `step` steps are done.
 
-    A request to stop brings the time forward, so that a step costs nothing more for it.
+    A request to stop sets `due` to the past, so that polling costs a step nothing more.
     """
 
     def __init__(self) -> None:
@@ -26,19 +26,19 @@ class Watch:
         self.stopping = False
 
     def request_stop(self) -> None:
-        """Have the loop stop after the step under way."""
+        """Stop the loop after the step under way."""
         self.stopping = True
         self.due = 0.0
 
     def rest(self) -> None:
-        """Let the loop go on until the next look at the progress."""
+        """Wait until progress is to be reported again."""
         self.due = monotonic() + PROGRESS_SECONDS
         if self.stopping:  # the signal may have come between the two lines
             self.due = 0.0
 
 
 @contextmanager
-def stopped_by_signals(watch: Watch) -> Iterator[None]:
+def stopped_by_signals(polling: Polling) -> Iterator[None]:
     """Have the first SIGINT or SIGTERM stop the run after its step, and the second at once (KeyboardInterrupt).
 
     A forked worker process inherits this: it lets the first one pass, since its parent wants to finish the step, and
@@ -56,9 +56,9 @@ def stopped_by_signals(watch: Watch) -> Iterator[None]:
             if seen > 1:
                 os._exit(130)
             return
-        if watch.stopping:
+        if polling.stopping:
             raise KeyboardInterrupt
-        watch.request_stop()
+        polling.request_stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

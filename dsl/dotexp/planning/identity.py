@@ -1,0 +1,25 @@
+"""Spec text that a run's numbers depend on, to tell whether two runs are the same."""
+
+from __future__ import annotations
+
+from dotexp.experiment.experiment import Experiment, Runtime
+from dotexp.experiment.text import as_text
+
+
+def identity_text(experiment: Experiment) -> str:
+    """Write an experiment without what its numbers do not depend on: data workers, checkpoints, device, threads.
+
+    The device and the threads that a run really had are in its environment.
+    """
+    return as_text(experiment.model_copy(update={"runtime": _numeric(experiment.runtime)}))
+
+
+def start_text(experiment: Experiment, index: int) -> str:
+    """Write what the weights at the start of stage `index`, from 0, depend on: data, model and the stages before."""
+    plain = {"name": "any", "description": "", "metrics": (), "reports": ()}
+    stages = experiment.stages[:index]
+    return as_text(experiment.model_copy(update={**plain, "runtime": _numeric(experiment.runtime), "stages": stages}))
+
+
+def _numeric(runtime: Runtime) -> Runtime:
+    return Runtime(precision=runtime.precision, on_oom=runtime.on_oom)
