@@ -209,7 +209,7 @@ def test_one_process_works_on_a_run_at_a_time(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     with run_lock(run):
         held = holder(run)
-        assert held is not None and held["pid"] == os.getpid()
+        assert held is not None and held.pid == os.getpid()
         with pytest.raises(RunError, match=f"is being worked on by process {os.getpid()} on "), run_lock(run):
             pass
     assert holder(run) is None

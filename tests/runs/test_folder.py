@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -91,12 +92,33 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     assert run.read_result() == result
     assert run.status is Status.failed
     assert json.loads(run.result.read_text())["format_version"] == 1
-    run.result.write_text("{}")
-    with pytest.raises(UsageError, match=r"result\.json is not a run's result"):
-        run.read_result()
+    for text, fault in (
+        ("{}", "experiment: Field required"), ('{"experiment": "a", "status": "done"}', "status: Input should be"),
+        ('{"experiment": "a", "status": "finished", "stages": [{"name": 3}]}', "stages.0.name: Input should be"),
+        ("[]", "Input should be an object"),
+    ):  # fmt: skip
+        run.result.write_text(text)
+        with pytest.raises(UsageError, match=rf"result\.json is not a run's result: {fault}"):
+            run.read_result()
     run.result.write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         run.read_result()
+
+
+def test_a_file_of_a_later_version_with_more_in_it_is_read(tmp_path: Path) -> None:
+    run = create_run("pets", tmp_path)
+    run.result.write_text('{"format_version": 1, "experiment": "a", "status": "finished", "colour": "red"}')
+    assert run.read_result() == RunResult("a", Status.finished)
+    run.metrics.write_text(json.dumps({**asdict(ROW), "stopped": "early_stopping", "mood": 3}) + "\n")
+    assert run.read_epochs() == (replace(ROW, stopped="early_stopping"),)
+
+
+def test_an_epoch_that_is_not_one_is_told_with_its_file(tmp_path: Path) -> None:
+    run = create_run("pets", tmp_path)
+    for line, fault in (("{", "cannot be read"), ('{"stage": 1}', "is not a run's epochs: stage"), ("7", "is not")):
+        run.metrics.write_text(line + "\n")
+        with pytest.raises(UsageError, match=rf"metrics\.jsonl {fault}"):
+            run.read_epochs()
 
 
 def test_facts_come_back_as_they_were(tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 
 import click
+
+from dotexp.cli.streams import standard_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("dotexp.cli.check", "Say what is wrong with specs, opening no data."),
@@ -34,6 +37,39 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 LIGHT = ("check", "resolve", "show", "plugins", "schema", "new")
 """Commands that take a moment and need little memory."""
 
+DONE_ON_DISK = ("run", "resume", "verify", "report", "new", "runs rm")
+"""Commands whose work is not what they print: a standard output that fails does not change their exit code."""
+
+
+@dataclass
+class Session:
+    """A call of the command line: whether faults show Python's traceback, and the command that was called."""
+
+    traceback: bool = False
+    command: str = ""
+
+
+def _note_call(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    session = ctx.find_object(Session)
+    if session is not None:
+        session.traceback = session.traceback or value
+        session.command = ctx.command_path.removeprefix(f"{ctx.find_root().command_path} ")
+
+
+def _with_traceback(command: click.Command) -> click.Command:
+    """Give a command, and those inside it, the option `--traceback`; as a value of another option it stays one."""
+    if all(parameter.name != "traceback" for parameter in command.params):
+        command.params.append(
+            click.Option(
+                ["--traceback"], is_flag=True, is_eager=True, expose_value=False, callback=_note_call,
+                help="Show Python's traceback of a fault.",
+            )
+        )  # fmt: skip
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _with_traceback(each)
+    return command
+
 
 class LazyGroup(click.Group):
     """A group whose commands' modules are imported on use."""
@@ -46,8 +82,7 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
-        return command
+        return _with_traceback(import_module(COMMANDS[cmd_name][0]).command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -79,17 +114,23 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
-@click.option("--traceback", is_flag=True, envvar="DOTEXP_TRACEBACK", help="Show Python's traceback of a fault.")
+@click.option(
+    "--traceback",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_note_call,
+    envvar="DOTEXP_TRACEBACK",
+    help="Show Python's traceback of a fault.",
+)
 @click.option(
     "--plugins",
     "plugins_folder",
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
     help="Folder of plugins to use beside the installed ones, as `pip install --target FOLDER` fills it.",
 )
-@click.pass_context
-def group(ctx: click.Context, traceback: bool, plugins_folder: str | None) -> None:
+def group(plugins_folder: str | None) -> None:
     """Check, plan and run deep-learning experiments written as .exp files."""
-    ctx.obj = traceback
     if plugins_folder is not None and plugins_folder not in sys.path:
         sys.path.append(plugins_folder)
 
@@ -106,21 +147,28 @@ def main() -> None:
 
 def call(arguments: Sequence[str]) -> int:
     """Call a command; return 0 (fine), 1 (the run failed), 2 (the spec or call is wrong) or 130 (interrupted)."""
-    traceback = "--traceback" in arguments or bool(os.environ.get("DOTEXP_TRACEBACK"))
-    left = [argument for argument in arguments if argument != "--traceback"]
+    session = Session()
+    with standard_streams() as (out, err):
+        code = _call(arguments, session)
+        out.flush()
+        if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
+            done = session.command in DONE_ON_DISK
+            err.write(f"{'warning' if done else 'error'}: standard output: {_reason(out.failure)}\n")
+            code = code or (0 if done else 1)
+    return code
+
+
+def _call(arguments: Sequence[str], session: Session) -> int:
     try:
-        code: int = group.main(left, prog_name="spec-runner", standalone_mode=False) or 0
+        code: int = group.main(list(arguments), prog_name="spec-runner", standalone_mode=False, obj=session) or 0
     except click.ClickException as error:
         error.show()
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:  # nothing a user does may end in a traceback
-        if traceback:
+        if session.traceback:
             raise
         code = _explain(error)
     return code
@@ -137,8 +185,16 @@ def _explain(error: Exception) -> int:
     elif isinstance(error, DotexpError):
         lead = "" if isinstance(error, Interrupted) else "error: "
         click.echo(f"{lead}{error}", err=True)
+    elif isinstance(error, OSError):  # the machine's trouble: no space, no such folder, no permission
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{_reason(error)}\n = --traceback shows where", err=True)
+        return 1
     else:
         message = f"error: {type(error).__name__}: {error}\n = a fault of dotexp or a plugin: --traceback shows where"
         click.echo(message, err=True)
         return 1
     return error.exit_code
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

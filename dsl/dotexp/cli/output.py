@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dotexp.cli.streams import utf8
 from dotexp.language.diagnostics import Diagnostic, Severity, render
 
 runs_option = click.option(
@@ -55,14 +57,19 @@ def print_json(value: Any) -> None:
     """Print a value as JSON on one indented page; numbers that JSON does not have become null."""
     from dotexp.runs.files import finite
 
-    click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False))
+    click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=not plain_unicode()))
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as JSON on a line of its own; numbers that JSON does not have become null."""
     from dotexp.runs.files import finite
 
-    click.echo(json.dumps(finite(value), allow_nan=False, ensure_ascii=False))
+    click.echo(json.dumps(finite(value), allow_nan=False, ensure_ascii=not plain_unicode()))
+
+
+def plain_unicode() -> bool:
+    """Whether standard output takes every character; what programs read is written in escapes otherwise."""
+    return utf8(sys.stdout)
 
 
 def columns(

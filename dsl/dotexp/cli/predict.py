@@ -17,6 +17,7 @@ from dotexp.cli.output import (
     runs_option,
     set_option,
 )
+from dotexp.cli.streams import output_failed
 from dotexp.commands.predicting import Prediction
 from dotexp.commands.recommending import recommend, similar_items
 from dotexp.commands.workspace import Workspace
@@ -80,6 +81,8 @@ def command(
                 print_json_line(prediction.as_json())
             else:
                 click.echo(_line(prediction))
+            if output_failed():  # `| head` has what it wants
+                break
 
 
 def _require_one_question(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dotexp.cli.output import json_option, print_diagnostics, print_json, set_option
+from dotexp.cli.output import json_option, plain_unicode, print_diagnostics, print_json, set_option
 from dotexp.experiment.checking import load
 from dotexp.experiment.json import as_json as experiment_json
 from dotexp.experiment.text import as_text
@@ -24,4 +24,10 @@ def command(spec: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(experiment_json(resolved.experiment))
     else:
-        click.echo(as_text(resolved.experiment), nl=False)
+        text = as_text(resolved.experiment)
+        click.echo(text if plain_unicode() else _escaped(text), nl=False)
+
+
+def _escaped(text: str) -> str:
+    """Write characters beyond ASCII as a spec's escapes: a spec is UTF-8, which standard output is not."""
+    return "".join(each if each < "\x80" or each > "\uffff" else f"\\u{ord(each):04x}" for each in text)

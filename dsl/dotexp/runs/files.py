@@ -1,4 +1,4 @@
-"""JSON and text files of a run: written atomically, read with errors that name the file."""
+"""JSON and text files of a run: written atomically, read back as typed values, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dotexp.language.atomic import write_atomic
 from dotexp.language.diagnostics import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_T = TypeVar("_T")
+_adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,12 +40,43 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises UsageError where the file is missing, cannot be read, or holds something else."""
+    values = read_as(dict[str, Any], path, "a JSON object")
+    return values
+
+
+def read_as(kind: type[_T], path: Path, what: str) -> _T:
+    """Read a JSON file as a type; fields that the type does not have are left out.
+
+    Raises UsageError where the file is missing, cannot be read, or is not `what`.
+    """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} is missing: the run did not get that far, or the folder is not a run's") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} cannot be read: it does not hold an object")
-    return values
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    return parse_as(kind, content, path, what)
+
+
+def parse_as(kind: type[_T], content: bytes, path: Path, what: str) -> _T:
+    """Parse JSON from a file as a type. Raises UsageError as `read_as`."""
+    from pydantic import ValidationError
+
+    try:
+        values: _T = _adapter(kind).validate_json(content, strict=True)
+        return values
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise UsageError(f"{path} cannot be read: {first['msg']}") from error
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path} is not {what}: {f'{place}: ' if place else ''}{first['msg']}") from error
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]

@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from dotexp.components.facts import DataFacts, Task
+from dotexp.components.facts import DataFacts
 from dotexp.language.diagnostics import FORMAT_VERSION, UsageError
-from dotexp.runs.files import finite, read_json, write_json, write_text
-from dotexp.runs.results import EpochRow, RunResult, StageResult, Status
+from dotexp.runs.files import finite, parse_as, read_as, read_json, write_json, write_text
+from dotexp.runs.results import EpochRow, RunResult, Status
 
 DEFAULT_ROOT = Path("runs")
 _EXPERIMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -131,11 +131,8 @@ class RunFolder:
         """Every epoch so far; a last line that was cut off by a crash is left out."""
         if not self.metrics.exists():
             return ()
-        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
-        try:
-            return tuple(EpochRow(**json.loads(line)) for line in lines)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{self.metrics} cannot be read: {error}") from error
+        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        return tuple(parse_as(EpochRow, line, self.metrics, "a run's epochs") for line in lines)
 
     def write_result(self, result: RunResult) -> None:
         """Write result.json."""
@@ -143,16 +140,7 @@ class RunFolder:
 
     def read_result(self) -> RunResult | None:
         """Read result.json; None while the run has not ended. Raises UsageError where it is not a result."""
-        if not self.result.exists():
-            return None
-        values = read_json(self.result)
-        try:
-            values.pop("format_version")
-            stages = tuple(StageResult.of_json(stage) for stage in values.pop("stages"))
-            values["changes"] = tuple(values.get("changes", ()))
-            return RunResult(stages=stages, status=Status(values.pop("status")), **values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{self.result} is not a run's result: {error}") from error
+        return read_as(RunResult, self.result, "a run's result") if self.result.exists() else None
 
     def write_facts(self, facts: DataFacts) -> None:
         """Write vocabulary.json: the data's facts, its vocabulary among them."""
@@ -160,14 +148,7 @@ class RunFolder:
 
     def read_facts(self) -> DataFacts:
         """Read vocabulary.json. Raises UsageError where it is missing or is not one."""
-        values = read_json(self.vocabulary)
-        try:
-            values.pop("format_version")
-            for name in ("classes", "counts", "range", "notes"):
-                values[name] = None if values.get(name) is None else tuple(values[name])
-            return DataFacts(task=Task(values.pop("task")), **values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{self.vocabulary} does not hold a data set's facts: {error}") from error
+        return read_as(DataFacts, self.vocabulary, "a data set's facts")
 
     def read_environment(self) -> dict[str, Any]:
         """Read environment.json."""

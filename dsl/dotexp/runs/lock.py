@@ -1,83 +1,104 @@
-"""A run's lock: one process works on a run at a time, and one that died holds nothing up."""
+"""A run's lock: one process works on a run at a time, and the lock of a process that has ended is taken over."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from dotexp.language.diagnostics import RunError
-from dotexp.runs.files import write_json
+from dotexp.language.diagnostics import RunError, UsageError
+from dotexp.runs.files import read_as, write_json
 from dotexp.runs.folder import RunFolder
 
 NAME = "lock.json"
+_NEAR = 2.0  # seconds: a system tells the time of its start in whole seconds
+_held: set[Path] = set()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that works on a run: its host, its number, and when it started, in seconds since the host did."""
+
+    host: str
+    pid: int
+    started: float | str | None = None  # text: of a version before this one
+
+    @property
+    def said(self) -> str:
+        """The process and its host."""
+        return f"process {self.pid} on {self.host}"
 
 
 @contextmanager
 def run_lock(run: RunFolder) -> Iterator[None]:
-    """Hold a run's lock; take over that of a process which is gone.
+    """Hold a run's lock; take over that of a process that has ended.
 
-    Raises RunError naming the process that works on the run. The file says who holds it: a lock of the operating
-    system's would pass to the data's worker processes, which outlive a killed parent for a while.
+    Raises RunError naming the process that works on the run. The file names who holds it: a lock of the operating
+    system would pass to the data's worker processes, which outlive a killed parent for a while.
     """
-    path = run.path / NAME
-    own = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-    with _alone(run.path):
+    path, key = run.path / NAME, run.path.resolve()
+    own = Holder(socket.gethostname(), os.getpid(), _started(os.getpid()))
+    with exclusive(run.path):
         held = holder(run)
         if held is not None:
-            raise RunError(
-                f"{run.path} is being worked on by process {held.get('pid')} on {held.get('host')}; if that process is"
-                f" gone, remove {path}"
-            )
-        write_json(path, own)
+            raise RunError(f"{run.path} is being worked on by {held.said}; if that process is gone, remove {path}")
+        write_json(path, asdict(own))
+        _held.add(key)
     try:
         yield
     finally:
+        _held.discard(key)
         path.unlink(missing_ok=True)
 
 
-def holder(run: RunFolder) -> dict[str, Any] | None:
-    """Who works on a run: host, pid and start; None where nobody does, or a process of this host that has ended."""
-    try:
-        held = json.loads((run.path / NAME).read_bytes())
-        pid, host, started = held["pid"], held["host"], held["started"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # it is written in one piece: what cannot be read is no lock
-    if host == socket.gethostname() and not _alive(pid, started):
+def holder(run: RunFolder) -> Holder | None:
+    """Return the process that works on a run; None where there is none, or one of this host that has ended."""
+    path = run.path / NAME
+    if not path.exists():
         return None
-    return dict(held)
-
-
-def _alive(pid: object, started: object) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
-        return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        held = read_as(Holder, path, "a lock")
+    except UsageError:
+        return None  # it is written in one piece: what cannot be read is no lock
+    if held.host == socket.gethostname() and not _alive(held, run.path.resolve()):
+        return None
+    return held
+
+
+def _alive(held: Holder, key: Path) -> bool:
+    if held.pid == os.getpid():
+        return key in _held
+    if held.pid <= 0 or held.started == "ended":
         return False
-    except OSError:
-        pass  # it is there, and someone else's
-    return started == _started(pid)
+    started = _started(held.pid)
+    if isinstance(started, float) and isinstance(held.started, float):
+        return abs(started - held.started) <= _NEAR
+    return started != "ended"
 
 
-def _started(pid: int) -> str | None:
-    """When a process started, in ticks since the boot, and which boot; None where the system does not tell."""
+def _started(pid: int) -> float | str | None:
+    """Seconds from the host's start to a process's, "ended" where there is none, None where the system does not tell.
+
+    They do not change when the clock is set, as the time of day would.
+    """
+    import psutil
+
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2]
-        state, ticks = after_name.split()[0], after_name.split()[19].decode()
-        if state == b"Z":
-            return "ended"
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{ticks}"
-    except (OSError, IndexError):
+        process = psutil.Process(pid)
+        booted = psutil.boot_time()  # first: psutil counts a process's start from the boot time that it read last
+        since = process.create_time() - booted
+        return "ended" if process.status() == psutil.STATUS_ZOMBIE else round(since, 2)
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return "ended"
+    except psutil.Error:
         return None
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Keep other processes out for the moment that it takes to look and write."""
     try:
         import fcntl

@@ -57,12 +57,6 @@ class StageResult:
     stopped: str | None = None
     best_epoch: int | None = None
 
-    @classmethod
-    def of_json(cls, values: Mapping[str, Any]) -> StageResult:
-        """Read back what `asdict` wrote."""
-        proof = values.get("freezing")
-        return cls(**{**values, "freezing": None if proof is None else Freezing.of_json(proof)})
-
 
 @dataclass(frozen=True)
 class RunResult:
