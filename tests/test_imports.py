@@ -62,7 +62,10 @@ def test_a_folder_imports_downward_only(folder: str) -> None:
                 assert parts[1] in allowed, f"{file} imports {name}, which stands above {folder}"
 
 
-HELPERS = ("callback", "data", "fields", "report", "schedules", "seeds", "splits", "tables", "weights")
+HELPERS = (
+    *("callback", "data", "fields", "names", "report", "schedules", "seeds", "sniffing", "splits", "tables"),
+    "weights",
+)
 """Modules that plugins may import beside the names `dotexp` exports."""
 
 

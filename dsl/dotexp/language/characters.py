@@ -10,13 +10,15 @@ from dotexp.language.source import Span
 
 LONGEST_EXPERIMENT_NAME = 64
 
-_LOOK_ALIKES = dict(
+LOOK_ALIKES = dict(
     zip(
         "аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЅЈοαρυικνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
         "aeopcyxijsdhqwABEKMHOPCTYXISJoapuikvABEZHIKMNOPTYX",
         strict=True,
     )
 )
+"""Cyrillic and Greek letters, each with the Latin letter that it looks like."""
+
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "BOPOMOFO"})
 _MEANT = {
     "‐": "-",
@@ -104,7 +106,7 @@ def experiment_name(name: str, span: Span) -> Diagnostic | None:
 
 
 def _plain(letter: str) -> str:
-    return _LOOK_ALIKES.get(letter) or unicodedata.normalize("NFKC", letter)
+    return LOOK_ALIKES.get(letter) or unicodedata.normalize("NFKC", letter)
 
 
 def _script(letter: str) -> str:

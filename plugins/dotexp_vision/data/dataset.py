@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 from dotexp_vision.augment.pipeline import Variation
 from dotexp_vision.data.cache import FileReader, ImageStore, Places, Reader
 from dotexp_vision.data.decode import UnreadableImageError
-from dotexp_vision.data.listing import SUFFIXES, image_files
+from dotexp_vision.data.files import SUFFIXES, Search
 from dotexp_vision.data.params import ImageParams, OnBad
 from dotexp_vision.data.splitting import stratified_rows
 from dotexp_vision.data.subset import ImagePart, Images, Sizes
@@ -46,8 +46,9 @@ class Found:
     """What was found before anything was opened.
 
     `pool` is what trains and what parts are drawn from at random, sorted by identity; `parts` are those given
-    otherwise (`valid`, `test`). `place` says where the images are, and tells one set of them from another; `field` is
-    the parameter to blame for them. `classes` are in order; none: those found, sorted.
+    otherwise (`valid`, `test`). `place` says where the images are, and tells one set of them from another; `blamed`
+    is the parameter that named them. `classes` are in order; none: those found, sorted. `notes` and `guesses` are
+    those of `DataFacts`.
     """
 
     task: Task
@@ -55,9 +56,10 @@ class Found:
     parts: Mapping[str, tuple[Example, ...]]
     reader: Reader
     place: str
-    field: str
+    blamed: str
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    guesses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def _paths(text: str) -> Sequence[Path]:
     path = Path(text)
     if not path.exists():
         raise UsageError(f"no such image or folder: {text}")
-    found = image_files(path) if path.is_dir() else [path]
+    found = Search().images(path) if path.is_dir() else [path]
     if not found:
         raise UsageError(f"no images in the folder {text}: they end in {', '.join(sorted(SUFFIXES))}")
     return found
@@ -149,7 +151,7 @@ def _paths(text: str) -> Sequence[Path]:
 
 def _split(params: ImageParams, found: Found, seed: int) -> dict[str, tuple[Example, ...]]:
     """Draw the parts that are drawn, the test part first, and put them into their usual order."""
-    require_classes(found.task, found.class_names, found.field)
+    require_classes(found.task, found.class_names, found.blamed)
     pool, parts = found.pool, dict(found.parts)
     held_out: tuple[tuple[str, Any], ...] = (("test", params.test), ("valid", params.valid))
     for part, share in held_out:
@@ -188,7 +190,7 @@ def _unreadable(found: Found, bad: Mapping[str, UnreadableImageError]) -> Compon
         listed.append(f"  and {len(bad) - _LISTED} more")
     count = f"{len(bad)} of {_count(found)} images" if len(bad) > 1 else f"1 of {_count(found)} images"
     message = f"{count} in {found.place} cannot be read\n" + "\n".join(listed)
-    return ComponentError(message, found.field, "mend or remove them, or leave them out: on_bad = skip")
+    return ComponentError(message, found.blamed, "mend or remove them, or leave them out: on_bad = skip")
 
 
 def _count(found: Found) -> int:
@@ -214,6 +216,7 @@ def _facts(
         test=len(parts.get("test", ())),
         fingerprint=_fingerprint(found.reader, parts),
         notes=tuple(notes),
+        guesses=found.guesses,
         vocabulary={} if classes is None else {"classes": list(classes)},
         **targets.facts,
     )

@@ -1,19 +1,269 @@
-"""Images in folders, as data, and image files for prediction."""
+"""Images in folders, as data: which folder is a class and which a set, and where the class stands otherwise.
+
+Opens no image.
+"""
 
 from __future__ import annotations
 
-from dotexp import DataContext, Task
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dotexp import ComponentError, DataContext, Task
+from dotexp.sdk.names import composed, is_text, name_notes, printable
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
-from dotexp_vision.data.listing import list_images
+from dotexp_vision.data.files import SUFFIXES, Search, has_images, is_hidden, is_system_folder, some
 from dotexp_vision.data.params import ImageFolderParams
+from dotexp_vision.data.roles import TITLES, is_weak, role_of
+from dotexp_vision.data.targets import Example
+
+TRAIN = "train"
+_FROM_NAMES = (r"^(.+)[_-]\d+\.\w+$", r"^([A-Za-z]+)\.\d+\.\w+$", r"^(.+?)[ _.-]*\(?\d+\)?\.\w+$")
+"""Patterns that find the class in the names of well-known data sets of one folder."""
 
 
 def build(params: ImageFolderParams, context: DataContext) -> ImageData:
     """Find the images, split them and read them. Raises ComponentError (E401, E402) for what is not as it should be."""
-    pool, parts, notes = list_images(params)
-    reader = FileReader(params.path)
-    return assemble(
-        params, Found(Task.classification, pool, parts, reader, str(params.path), "path", notes=notes), context
-    )
+    return assemble(params, _Folder(params).found(), context)
+
+
+class _Folder:
+    """A folder of images as its parameters describe it."""
+
+    def __init__(self, params: ImageFolderParams) -> None:
+        self.params = params
+        self.root = params.path
+        self.search = Search()
+        self.notes: list[str] = []
+        self.guesses: dict[str, str] = {}
+        self.named = {part: name for part in ("valid", "test") if isinstance(name := getattr(params, part), str)}
+
+    def found(self) -> Found:
+        """Find the images to train with or draw from, and those of the folders that `valid` and `test` name."""
+        if not self.root.is_dir():
+            state = "is a file, not a folder of images" if self.root.exists() else "does not exist"
+            raise ComponentError(f"{self.root} {state}", field="path", code="E401")
+        train = self._training_folder()
+        beside = set(self.named.values()) if train == self.root else set()
+        pool = self._examples(train, "path", beside)
+        parts = {part: self._examples(self._part_folder(name, part), part) for part, name in self.named.items()}
+        classes = sorted({str(example.label) for examples in (pool, *parts.values()) for example in examples})
+        names = [example.identity for examples in (pool, *parts.values()) for example in examples]
+        notes = (*self.notes, *name_notes(classes, "classes"), *_twins(names), *self.search.left_out.notes())
+        reader = FileReader(self.root)
+        return Found(Task.classification, pool, parts, reader, str(self.root), "path", notes, guesses=self.guesses)
+
+    def _training_folder(self) -> Path:
+        """Return the folder `train` where there is one that holds what training needs, else the whole folder."""
+        folders = list(_folders(self.root))
+        others = [one for one in folders if one.name not in self.named.values()]
+        train = self.root / TRAIN
+        wanted, there = self.params.classes, {composed(one.name) for one in others}
+        if wanted is not None and self.params.label is None and there.issuperset(map(composed, wanted)):
+            return self.root
+        if train in folders:
+            one_of_several = bool(self.named) or any(role_of(one.name) for one in others if one != train)
+            if any(True for _ in _folders(train)) or (self.params.label is not None and one_of_several):
+                self.guesses["training set"] = f'"{TRAIN}" (the folder of that name)'
+                self._note_unused([one for one in others if one != train])
+                return train
+        self._refuse_roles(others)
+        return self.root
+
+    def _note_unused(self, folders: Sequence[Path]) -> None:
+        self._note_loose(self.root)
+        for folder in folders:
+            if count := len(Search().images(folder)):
+                name = printable(folder.name)
+                use = f': valid = "{name}" or test = "{name}" would use it' if role_of(folder.name) else ""
+                self.notes.append(f"the folder `{name}` beside `{TRAIN}` is not used ({_images(count)}){use}")
+
+    def _refuse_roles(self, folders: Sequence[Path]) -> None:
+        """Raise ComponentError where a folder that would be a class looks like a set of the data."""
+        looks = [one for one in folders if role_of(one.name)]
+        if len(looks) == 1 and not self.named and _may_be_class(looks[0]):
+            return
+        if not looks:
+            return
+        is_or_are = "looks like a" if len(looks) == 1 else "look like"
+        titles = " and ".join(dict.fromkeys(TITLES[str(role_of(one.name))] for one in looks))
+        names = " and ".join(f"`{printable(one.name)}`" for one in looks)
+        would = "and would be a class" if len(looks) == 1 else "and would be classes"
+        raise ComponentError(
+            f"in {self.root}, {names} {is_or_are} {titles}, {would}", "path", self._answers(folders, looks)
+        )
+
+    def _answers(self, folders: Sequence[Path], looks: Sequence[Path]) -> str:
+        answers = []
+        for one in looks:
+            role, name = str(role_of(one.name)), printable(one.name)
+            if role == "train":
+                answers.append(f"call the folder of the training set `{TRAIN}`")
+            elif role not in self.named:
+                answers.append(f'{role} = "{name}" uses `{name}` as the {TITLES[role]}')
+        if self.params.label is None:
+            classes = [printable(one.name) for one in folders if one not in looks] or [one.name for one in looks]
+            listed = ", ".join(f'"{name}"' for name in classes[:3]) + (", …" if len(classes) > 3 else "")
+            answers.append(f"classes = [{listed}] says which folders are classes")
+        else:
+            answers.append("or give the path of one of them")
+        return "; ".join(answers)
+
+    def _part_folder(self, name: str, part: str) -> Path:
+        folder = self.root / name
+        if not folder.is_dir():
+            there = ", ".join(printable(entry.name) for entry in _folders(self.root)) or "none"
+            raise ComponentError(f"{self.root} has no folder `{name}`", part, f"folders there: {there}", code="E401")
+        return folder
+
+    def _examples(self, folder: Path, field: str, beside: set[str] | None = None) -> tuple[Example, ...]:
+        if self.params.label is not None:
+            found = list(self._by_pattern(self.params.label, folder, beside or set()))
+        else:
+            found = list(self._by_folder(folder, beside or set(), field))
+        if not found:
+            wanted = "in a folder for each class" if self.params.label is None else "there or below"
+            raise ComponentError(f"{folder} has no images {wanted}", field, self._cure(folder))
+        return tuple(sorted(found, key=lambda example: example.identity))
+
+    def _by_folder(self, folder: Path, beside: set[str], field: str) -> Iterator[Example]:
+        wanted = self.params.classes
+        places = [one for one in _folders(folder) if one.name not in beside]
+        for place in sorted(places, key=Path.is_symlink):
+            self.search.reserve(place)
+        _require_text(places, field)
+        lacking = [name for name in wanted or () if composed(name) not in {composed(one.name) for one in places}]
+        if lacking and field == "path":
+            raise ComponentError(
+                f"{folder} has no folder {some(lacking)}", "classes", f"folders there: {_names(places)}"
+            )
+        spellings: dict[str, str] = {}
+        held: dict[str, set[str]] = {}
+        self._note_loose(folder)
+        for place in places:
+            label = composed(place.name)
+            if wanted is not None and label not in map(composed, wanted):
+                self._note_other_class(place)
+                continue
+            if spellings.setdefault(label, place.name) != place.name:
+                self.notes.append(
+                    f"two folders of {folder} are called `{label}`, in two Unicode forms: they are one class"
+                )
+            _refuse_sets_in_class(place, field)
+            held[label] = {inner.name for inner in _folders(place)}
+            files = self.search.images(place)
+            if not files and field == "path":
+                raise ComponentError(f"the class `{label}` has no images: {place}", field, self._cure(place))
+            for path in files:
+                yield Example(path.relative_to(self.root).as_posix(), label)
+        alike = set.intersection(*held.values()) if len(held) > 1 else set()
+        if len(alike) > 1:
+            same = some(sorted(alike), 3)
+            self.notes.append(
+                f"the folders of the classes hold folders of the same names, which are no classes: {same}"
+            )
+
+    def _note_loose(self, folder: Path) -> None:
+        """Note images outside the folders of classes, and those in folders that are hidden or a system's."""
+        loose = self.search.images(folder, below=False)
+        self.search.left_out.loose += [path.relative_to(self.root).as_posix() for path in loose]
+        for entry in folder.iterdir():
+            if entry.is_dir() and (is_hidden(entry.name) or is_system_folder(entry.name)):
+                self.search.left_out.pass_over(entry)
+
+    def _note_other_class(self, place: Path) -> None:
+        if count := len(Search().images(place)):
+            self.notes.append(f"the folder `{printable(place.name)}` is none of the classes ({_images(count)})")
+
+    def _by_pattern(self, pattern: str, folder: Path, beside: set[str]) -> Iterator[Example]:
+        nameless: list[str] = []
+        others: Counter[str] = Counter()
+        wanted = None if self.params.classes is None else set(map(composed, self.params.classes))
+        for path in self.search.images(folder):
+            if path.relative_to(folder).parts[0] in beside:
+                continue
+            label = label_in(path.name, pattern)
+            if label is None:
+                nameless.append(path.relative_to(self.root).as_posix())
+            elif wanted is not None and label not in wanted:
+                others[label] += 1
+            else:
+                yield Example(path.relative_to(self.root).as_posix(), label)
+        if nameless:
+            raise ComponentError(f"the pattern finds no class in {some(nameless)} (in {folder})", "label")
+        if others:
+            listed = some(sorted(others), 5)
+            self.notes.append(f"{others.total()} images of other classes than those wanted are left out: {listed}")
+
+    def _cure(self, folder: Path) -> str:
+        """Say what a folder without images holds, and how its classes may be found."""
+        loose = [path.name for path in Search().images(folder, below=False)]
+        for pattern in _FROM_NAMES if self.params.label is None else ():
+            classes = {label for name in loose if (label := label_in(name, pattern)) is not None}
+            if 1 < len(classes) < len(loose) and all(label_in(name, pattern) for name in loose):
+                some_of = ", ".join(sorted(classes)[:3]) + (", …" if len(classes) > 3 else "")
+                return (
+                    f'the names of its images may hold the class: label = r"{pattern}" finds {len(classes)} ({some_of})'
+                )
+        if loose and self.params.label is None:
+            return rf'it holds {_images(len(loose))} itself: label = r"(.+)_\d+\.jpg$" finds the class in dog_1.jpg'
+        search = Search()
+        search.images(folder)
+        return "; ".join([*search.left_out.notes(), f"images end in {', '.join(sorted(SUFFIXES))}"])
+
+
+def label_in(name: str, pattern: str) -> str | None:
+    """Find a class in a file's name by a pattern with one group, both in NFC; None where there is none."""
+    match = re.search(composed(pattern), composed(name))
+    return match[1] or None if match is not None else None
+
+
+def _twins(names: Sequence[str]) -> Iterator[str]:
+    """Yield a note about files whose names are equal in Unicode normal form."""
+    places = (name.rpartition("/") for name in names if not name.isascii())
+    counts = Counter((folder, composed(name)) for folder, _, name in places)
+    if twins := sorted(name for (_, name), count in counts.items() if count > 1):
+        yield f"several files have one name in different Unicode forms, and all are taken: {some(twins, 3)}"
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders in a folder that may be classes or sets of the data, sorted."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not is_hidden(entry.name) and not is_system_folder(entry.name):
+            yield entry
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count > 1)}"
+
+
+def _may_be_class(folder: Path) -> bool:
+    """Return whether a folder named as a set may be a class all the same: `train` beside `bus` and `car`."""
+    named_as_class = role_of(folder.name) == "train" or is_weak(folder.name)
+    return named_as_class and not any(map(has_images, _folders(folder)))
+
+
+def _names(folders: Sequence[Path]) -> str:
+    return ", ".join(printable(one.name) for one in folders) or "none"
+
+
+def _require_text(folders: Sequence[Path], field: str) -> None:
+    for folder in folders:
+        if not is_text(folder.name):
+            message = (
+                f"a folder's name is the class, and `{printable(folder.name)}` in {folder.parent} is not UTF-8 text"
+            )
+            raise ComponentError(message, field, "rename the folder")
+
+
+def _refuse_sets_in_class(place: Path, field: str) -> None:
+    """Raise ComponentError where a class holds folders that look like the sets of the data."""
+    sets = [one.name for one in _folders(place) if role_of(one.name)]
+    if any(role_of(name) != "train" and not is_weak(name) for name in sets) or len(set(map(role_of, sets))) > 1:
+        names = " and ".join(f"`{printable(name)}`" for name in sets)
+        look = "looks like a set" if len(sets) == 1 else "look like sets"
+        message = f"the class `{printable(place.name)}` holds {names}, which {look} of the data"
+        raise ComponentError(message, field, f"the sets stand outside: {sets[0]}/{printable(place.name)}")

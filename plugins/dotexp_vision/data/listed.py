@@ -13,8 +13,9 @@ from dotexp.sdk.tables import TextFormat, WholeTable, read_lines, read_table
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
+from dotexp_vision.data.files import SUFFIXES, Search, some
+from dotexp_vision.data.folder import label_in
 from dotexp_vision.data.list_params import ImageListParams
-from dotexp_vision.data.listing import SUFFIXES, image_files, label_in, some
 from dotexp_vision.data.params import OnBad, one_group
 from dotexp_vision.data.targets import Example, Label
 
@@ -67,7 +68,7 @@ def _in_folder(params: ImageListParams, folder: Path, root: Path, field: str) ->
         wanted = 'say how their names hold it: label = r"(.+)_\\d+\\.jpg$"'
         raise ComponentError(f"{folder} is a folder of images, and nothing says what their labels are", field, wanted)
     pattern, examples, nameless = _pattern(params.label), [], []
-    for path in image_files(folder):
+    for path in Search(field).images(folder):
         identity = os.path.relpath(path, root)
         text = label_in(path.name, pattern)
         if text is None:

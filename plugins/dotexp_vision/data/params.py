@@ -30,6 +30,7 @@ def one_group(pattern: str) -> str:
 
 
 FolderName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_folder_name)]
+ClassName = Annotated[str, Field(min_length=1, max_length=255)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_group)]
 Transform = Annotated[Use, OfKind("transform")]
 Stratified = Annotated[
@@ -100,9 +101,10 @@ class ImageParams(DataParams):
 class ImageFolderParams(ImageParams):
     """Images in a folder for each class (`ants/1.jpg`), or in such folders within `train` and another (`val`).
 
-    Where there is a folder `train` that holds folders, it is the training part, and what `valid` takes as a fraction
-    or count it takes from there. Files are .jpg, .jpeg, .jfif, .png, .bmp, .ppm, .pgm, .tif, .tiff or .webp; others,
-    and hidden ones, are left out.
+    Where there is a folder `train` that holds folders, it is the training set, and what `valid` takes as a fraction
+    or count it takes from there. Other folders whose names look like a set of the data (`Training`, `test_images`)
+    are refused, unless `valid`, `test` or `classes` name them. Files are read that are JPEG, PNG, BMP, PPM, TIFF, WebP
+    or AVIF; GIFs, hidden files and folders, and those that systems leave behind are not, and are counted.
     """
 
     path: Annotated[Path, Positional()] = Field(description="the folder of images")
@@ -115,6 +117,15 @@ class ImageFolderParams(ImageParams):
     label: Pattern | None = Field(
         None, description='a pattern that finds the class in the file\'s name: r"(.+)_\\d+\\.jpg$"; none: its folder'
     )
+    classes: tuple[ClassName, ...] | None = Field(
+        None, min_length=2, max_length=100_000, description="the classes to take; none: all that are found"
+    )
+
+    @model_validator(mode="after")
+    def _different_classes(self) -> Self:
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes are different names")
+        return self
 
 
 Digit = Annotated[int, Field(ge=0, le=9)]

@@ -101,7 +101,10 @@ def test_a_fraction_is_taken_from_the_train_folder_and_unused_folders_are_noted(
     data = load(tmp_path, valid=0.3)
     assert (data.facts.train, data.facts.valid) == (7, 3)
     assert all(name.startswith("train/") for name in names(data, "valid"))
-    assert "`val` is not used" in data.facts.notes[0]
+    (note,) = data.facts.notes
+    assert note == (
+        'the folder `val` beside `train` is not used (3 images): valid = "val" or test = "val" would use it'
+    )
 
 
 def test_a_valid_folder_beside_the_classes_is_no_class(tmp_path: Path) -> None:
@@ -343,7 +346,8 @@ def test_prediction_names_what_it_cannot_use(tmp_path: Path) -> None:
 
 def test_real_photographs(real_data: Path) -> None:
     data = load(real_data / "hymenoptera", valid="val", size=32)
-    assert data.facts.notes == ("1 GIF is left out, being seldom a photograph: `imageNotFound.gif`",)
+    assert data.facts.notes == ("left out by suffix: 1 .gif, 1 .txt",)
+    assert data.facts.guesses == {"training set": '"train" (the folder of that name)'}
     assert data.facts.counts == (123, 121)
     assert data.facts.classes == ("ants", "bees")
     assert (data.facts.train, data.facts.valid) == (244, 153)

@@ -1,0 +1,53 @@
+"""Names that say which set of the data a folder, or a row of a table, belongs to. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training", "trn", "trainval"),
+    "valid": ("valid", "val", "validation", "validate", "dev", "development", "eval", "evaluation", "holdout"),
+    "test": ("test", "testing", "tst"),
+}
+"""Names of the training, validation and test set, in small letters."""
+
+TITLES: Mapping[str, str] = {"train": "training set", "valid": "validation set", "test": "test set"}
+
+_WEAK = ("dev", "development", "eval", "evaluation", "holdout")
+_FILLERS = frozenset(
+    {
+        *("set", "sets", "data", "dataset", "datasets", "split", "splits", "part", "folder", "dir", "file", "files"),
+        *("image", "images", "img", "imgs", "photo", "photos", "pic", "pics", "picture", "pictures", "seg"),
+        *("the", "of", "my", "all", "new", "small", "large", "full", "cropped", "resized", "processed"),
+    }
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def role_of(name: str) -> str | None:
+    """Return the set that a name stands for: `train`, `valid` or `test`; None for any other name.
+
+    `Training`, `test_set`, `TestImages` and `val2017` stand for one: a word of `ROLES`, in any case, and besides it
+    nothing but digits, separators and words such as `set`, `data` and `images`.
+    """
+    words = [
+        word.lower() for word in _WORD.findall(re.sub(r"hold[-_ ]?out|held[-_ ]?out", "holdout", name, flags=re.I))
+    ]
+    roles = {role for word in words if (role := _role(word)) is not None}
+    others = [word for word in words if _role(word) is None and word not in _FILLERS]
+    return roles.pop() if len(roles) == 1 and not others else None
+
+
+def is_weak(name: str) -> bool:
+    """Return whether a name that stands for a set is as likely to be a class: `dev`, `eval`, `holdout`."""
+    return name.lower() in _WEAK
+
+
+def _role(word: str) -> str | None:
+    """Return the set that a word stands for, with a filler behind it or before it if need be: `testset`."""
+    for role, names in ROLES.items():
+        for name in names:
+            if word == name or (word.startswith(name) and word.removeprefix(name) in _FILLERS):
+                return role
+    return None
