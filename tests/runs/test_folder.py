@@ -34,7 +34,10 @@ def test_runs_are_numbered_and_never_overwritten(tmp_path: Path) -> None:
     assert create_run("pets-2", root).name == "pets-2-1"
     shutil.rmtree(root / "pets-1")
     assert create_run("pets", root).name == "pets-4"
-    assert [run.name for run in list_runs(root)] == ["pets-2", "pets-3", "pets-4", "pets-2-1"]
+    shutil.rmtree(root / "pets-4")
+    shutil.rmtree(root / "pets-3")
+    assert create_run("pets", root).name == "pets-5", "a removed run's name stays its own"
+    assert [run.name for run in list_runs(root)] == ["pets-2", "pets-5", "pets-2-1"]
 
 
 def test_numbers_sort_as_numbers(tmp_path: Path) -> None:
@@ -42,6 +45,15 @@ def test_numbers_sort_as_numbers(tmp_path: Path) -> None:
         (tmp_path / f"pets-{number}").mkdir()
     assert [run.name for run in list_runs(tmp_path)] == ["pets-2", "pets-9", "pets-10"]
     assert create_run("pets", tmp_path).name == "pets-11"
+
+
+def test_a_note_of_numbers_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:
+    for text in ("", "[]", '{"pets": "many"}', "\x00"):
+        (tmp_path / ".numbers.json").write_text(text)
+        create_run("pets", tmp_path)
+    assert [run.name for run in list_runs(tmp_path)] == ["pets-1", "pets-2", "pets-3", "pets-4"]
+    (tmp_path / "pets-9").mkdir()  # moved here from elsewhere
+    assert create_run("pets", tmp_path).name == "pets-10"
 
 
 def test_runs_started_in_the_same_instant_get_folders_of_their_own(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from dotexp.cli.output import json_option, print_json, print_table, runs_option,
 from dotexp.language.diagnostics import UsageError
 from dotexp.runs.folder import RunFolder, list_runs, open_run
 from dotexp.runs.freeze_proof import Freezing
+from dotexp.runs.lock import NAME as LOCK
+from dotexp.runs.lock import holder, remove_run
 from dotexp.runs.results import StageResult
 
 _SHOWN = 5
@@ -94,18 +95,41 @@ def compare(runs: tuple[str, ...], root: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @runs_option
 def rm(runs: tuple[str, ...], yes: bool, root: Path) -> None:
-    """Remove runs for good. RUN is a run's name or folder; an experiment's name alone is not enough."""
-    folders = [open_run(run, root) for run in runs]
-    for run, folder in zip(runs, folders, strict=True):
-        if folder.name != Path(run).name:
-            raise UsageError(f"say which run to remove: `{run}` is an experiment, its newest run is `{folder.name}`")
-        if folder.path.is_symlink():
-            raise UsageError(f"{folder.path} is a link: remove what it points to yourself")
-    if not yes:
-        click.confirm(f"remove {', '.join(folder.name for folder in folders)}?", abort=True)
+    """Remove runs for good. RUN is a run's name or folder; an experiment's name alone is not enough.
+
+    A run that a process works on is not removed, and no new run is given a removed one's name. Exits with 1 where the
+    answer is no.
+    """
+    found = [_removable(run, root) for run in runs]
+    folders = list({folder.path.resolve(): folder for folder in found}.values())
+    if not yes and not _confirmed(f"remove {', '.join(folder.name for folder in folders)}?"):
+        click.echo("nothing is removed")
+        raise click.exceptions.Exit(1)
     for folder in folders:
-        shutil.rmtree(folder.path)
+        remove_run(folder)
         click.echo(f"removed {folder.path}")
+
+
+def _removable(run: str, root: Path) -> RunFolder:
+    folder = open_run(run, root)
+    if folder.name != Path(run).name:
+        raise UsageError(f"say which run to remove: `{run}` is an experiment, its newest run is `{folder.name}`")
+    if folder.path.is_symlink():
+        raise UsageError(f"{folder.path} is a link: remove what it points to yourself")
+    held = holder(folder)
+    if held is not None:
+        lock = folder.path / LOCK
+        raise UsageError(f"{folder.name} is going on, in {held.said}: stop it first; if it is gone, remove {lock}")
+    return folder
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return click.confirm(question)
+    except click.Abort as stop:
+        if isinstance(stop.__context__, EOFError):
+            raise UsageError("nobody can be asked here: --yes removes without asking") from None
+        raise
 
 
 def _row(folder: RunFolder) -> dict[str, Any]:

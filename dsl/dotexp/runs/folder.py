@@ -15,11 +15,12 @@ from typing import Any
 
 from dotexp.components.facts import DataFacts
 from dotexp.language.diagnostics import FORMAT_VERSION, UsageError
-from dotexp.runs.files import finite, parse_as, read_as, read_json, write_json, write_text
+from dotexp.runs.files import exclusive, finite, parse_as, read_as, read_json, write_json, write_text
 from dotexp.runs.results import EpochRow, RunResult, Status
 
 DEFAULT_ROOT = Path("runs")
 _EXPERIMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_NUMBERS = ".numbers.json"
 _RUN = re.compile(r"(?P<experiment>[A-Za-z_][A-Za-z0-9_-]{0,63})-(?P<number>[1-9][0-9]{0,8})")
 
 
@@ -158,19 +159,24 @@ class RunFolder:
 def create_run(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder:
     """Make `<root>/<experiment>-<n>/`, n one above the highest so far; two calls at once get two folders.
 
-    Raises UsageError where the name is not an experiment's or the folder cannot be made.
+    Numbers of runs that were removed are not used again. Raises UsageError where the name is not an experiment's or the
+    folder cannot be made.
     """
     if not _EXPERIMENT.fullmatch(experiment):
         raise UsageError(f"`{experiment}` is not the name of an experiment")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        number = max((n for name, n, _ in _folders(root) if name == experiment), default=0) + 1
-        while True:
-            path = root / f"{experiment}-{number}"
-            with suppress(FileExistsError):
-                path.mkdir()
-                return RunFolder(path)
-            number += 1
+        with exclusive(root):
+            numbers = _numbers(root)
+            highest = max((n for name, n, _ in _folders(root) if name == experiment), default=0)
+            number = max(highest, numbers.get(experiment, 0)) + 1
+            while True:
+                path = root / f"{experiment}-{number}"
+                write_json(root / _NUMBERS, {**numbers, experiment: number})
+                with suppress(FileExistsError):
+                    path.mkdir()
+                    return RunFolder(path)
+                number += 1
     except OSError as error:
         raise UsageError(f"no run can be made in {root}: {error.strerror}") from error
 
@@ -215,6 +221,14 @@ def _epoch_line(row: EpochRow) -> str:
     if row.stopped is None:
         values.pop("stopped")
     return json.dumps(finite(values), allow_nan=False) + "\n"
+
+
+def _numbers(root: Path) -> dict[str, int]:
+    """Highest number given to a run of each experiment, as far as it was noted."""
+    try:
+        return read_as(dict[str, int], root / _NUMBERS, "a note of the runs' numbers")
+    except UsageError:
+        return {}
 
 
 def _folders(root: Path) -> Iterator[tuple[str, int, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dotexp.language.diagnostics import RunError, UsageError
-from dotexp.runs.files import read_as, write_json
+from dotexp.runs.files import exclusive, read_as, write_json
 from dotexp.runs.folder import RunFolder
 
 NAME = "lock.json"
@@ -97,17 +98,7 @@ def _started(pid: int) -> float | str | None:
         return None
 
 
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other processes out for the moment that it takes to look and write."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two that start in the very same moment could both go on
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def remove_run(run: RunFolder) -> None:
+    """Remove a run's folder for good. Raises RunError where a process works on it, OSError where it cannot be done."""
+    with run_lock(run):
+        shutil.rmtree(run.path)
