@@ -88,9 +88,26 @@ def test_a_missing_statement_is_not_reported_where_one_did_not_parse() -> None:
     assert "E201" not in [code for code, _ in faults(RATINGS.replace("loss mse", "loss ("))]
 
 
-def test_a_group_that_no_stage_trains_is_a_warning() -> None:
+def test_groups_that_no_stage_trains_are_one_warning() -> None:
     diagnostic = only(IMAGES.replace("stage everything {", "stage everything { freeze early"))
-    assert (diagnostic.code, diagnostic.severity) == ("W502", "warning") and "early" in diagnostic.message
+    assert (diagnostic.code, diagnostic.severity) == ("W502", "warning") and "`early`" in diagnostic.message
+    both = only(IMAGES.replace("stage everything {", "stage everything { freeze stem..layer4"))
+    assert both.code == "W502" and "`early` and `late`" in both.message
+
+
+BODY_FROZEN = IMAGES[: IMAGES.index("stage everything")]
+
+
+@pytest.mark.parametrize("freeze", ["freeze body", "freeze body except norm"])
+def test_a_trained_body_that_every_stage_freezes_is_no_warning(freeze: str) -> None:
+    text = BODY_FROZEN.replace("weights = none", "weights = imagenet").replace("freeze body", freeze)
+    assert faults(text) == []
+    assert faults(text + "stage again { freeze body fit flat(1, 1e-3) }") == []
+
+
+def test_a_random_body_that_every_stage_freezes_is_one_warning() -> None:
+    diagnostic = only(BODY_FROZEN)
+    assert diagnostic.code == "W502" and "random" in diagnostic.message and "imagenet" in diagnostic.help
 
 
 def test_a_momentum_that_the_policy_replaces_is_a_warning() -> None:

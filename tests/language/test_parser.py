@@ -28,8 +28,10 @@ from dotexp.language.syntax_tree import (
     Number,
     NumberRange,
     Param,
+    Seed,
     StageBlock,
     Text,
+    Unread,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,7 +226,8 @@ def test_nesting_up_to_the_limit_is_none() -> None:
     assert repr(parsed("param x = " + "[" * 64 + "1" + "]" * 64))
     closed = source_from_text("param x = " + "[" * 65 + "1" + "]" * 65 + " seed 3")
     document, faults = parse(closed)
-    assert [fault.code for fault in faults] == ["E107"] and len(document.statements) == 1
+    assert [fault.code for fault in faults] == ["E107"]
+    assert [type(each) for each in document.statements] == [Unread, Seed]
 
 
 def test_a_long_number_is_a_fault() -> None:

@@ -6,7 +6,7 @@ import pytest
 from dotexp.language.diagnostics import Diagnostic, render
 from dotexp.language.parser import parse
 from dotexp.language.source import source_from_text
-from dotexp.language.syntax_tree import StageBlock
+from dotexp.language.syntax_tree import Component, Faulty, Freeze, Number, StageBlock, Unread
 
 Found = tuple[str, int, int, str, str | None]
 
@@ -143,12 +143,23 @@ def test_what_can_be_understood_is_kept() -> None:
     document, _ = parse(source_from_text(SIX))
     assert [statement.span.text.split("\n")[0] for statement in document.statements] == [
         "experiment pets",
+        "optimiser adam(wd = 0.1)",
         "loss = cross_entropy",
+        'data image_folder("data/pets", valid = .2, size 224',
         "stage head {",
         "stage rest { unfreeze fit flat(epochs = 3) }",
     ]
-    head = document.statements[2]
-    assert isinstance(head, StageBlock) and head.members == ()
+    assert [type(statement) for statement in document.statements[1:4]] == [Component, Component, Unread]
+    head = document.statements[4]
+    assert isinstance(head, StageBlock)
+    assert [(type(member), member.span.text) for member in head.members] == [
+        (Freeze, "freez body"),
+        (Component, "fit one_cycle(epochs = 4, lr = 2*3)"),
+    ]
+    fit = head.members[1]
+    assert isinstance(fit, Component) and fit.call is not None
+    epochs, lr = fit.call.arguments or ()
+    assert isinstance(epochs.value, Number) and lr.value == Faulty(lr.value.span)
 
 
 RENDERED = {

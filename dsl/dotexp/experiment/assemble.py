@@ -7,11 +7,13 @@ from typing import Any
 
 from dotexp.components.component import Use
 from dotexp.experiment.accepted import Expected
-from dotexp.experiment.checks import check_experiment
+from dotexp.experiment.binding import UNKNOWN_FACTS, Bound
+from dotexp.experiment.checks import check_outline
 from dotexp.experiment.drafts import LISTED, LOCAL, Drafts, StageDraft
-from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
+from dotexp.experiment.experiment import Experiment, Model, Stage
 from dotexp.experiment.layers import make_freeze, make_model
 from dotexp.experiment.merge import PARTS, WHOLE, Merged
+from dotexp.experiment.outline import Outline, StageOutline
 from dotexp.experiment.values import Converter
 from dotexp.language.diagnostics import Collector
 from dotexp.language.keywords import BY_WORD, STAGE, TOP, Form, in_place
@@ -20,67 +22,63 @@ from dotexp.language.syntax_tree import Call
 
 DEFAULT_SEED = 42
 
-_COMPONENTS = tuple(each for each in in_place(TOP, Form.component) if each.field)
-_LISTINGS = in_place(TOP, Form.listing)
 
-
-def assemble(merged: Merged, drafts: Drafts, complete: bool) -> Experiment | None:
-    """Make the experiment of its drafts; None, with the faults reported, where something is wrong.
-
-    `complete` is false when the text had errors: a statement that is missing may then be one that did not parse.
-    """
-    binder = drafts.binder
-    collector = binder.scope.collector
-    if complete:
-        _require(merged, collector)
-    uses = {word: binder.use(draft, BY_WORD[word].path) for word, draft in drafts.slots.items()}
-    listings = {
-        word: _listing(drafts.listings.get(word, ()), kind, BY_WORD[word].path, drafts) for word, kind in LISTED.items()
-    }
+def assemble(merged: Merged, drafts: Drafts) -> Experiment | None:
+    """Check everything that can be checked, and make the experiment; None, with the faults reported, if there are."""
+    collector = drafts.binder.scope.collector
+    _require(merged, collector)
     seed = _seed(drafts, merged)
-    model = _model(merged, uses, complete, collector)
-    common = {word: _places(binder.origins, word) for word in LOCAL}
-    stages = [_stage(stage, uses, listings, model, drafts, common) for stage in drafts.stages.values()]
-    runtime = uses["runtime"]
-    components = {each.field: uses.get(each.word) for each in _COMPONENTS if each.word in uses}
-    missing = [each for each in _COMPONENTS if (each.required or each.word in uses) and not uses.get(each.word)]
-    if not (merged.name and model and runtime and stages) or missing or seed is None:
+    outline = _outline(merged, drafts)
+    check_outline(outline, drafts.binder.origins, collector)
+    if collector.failed or merged.name is None or outline.model is None or seed is None:
         return None
-    sound_stages = tuple(stage for stage in stages if stage is not None)
-    if not sound_stages or not isinstance(runtime.params, Runtime):
-        return None
-    fields: dict[str, Any] = {**components, **{each.field: listings[each.word] for each in _LISTINGS}}
-    experiment = Experiment(
+    stages = []
+    for stage in outline.stages:
+        if stage.freeze is None:
+            return None
+        fields = _fields(STAGE, {**stage.uses, **stage.listings})
+        stages.append(Stage(name=stage.name, freeze=stage.freeze, **fields))
+    fields = _fields(TOP, {**outline.uses, **outline.listings})
+    fields["runtime"] = fields["runtime"].params
+    return Experiment(
         name=merged.name.name.text,
         description=merged.name.description.value if merged.name.description else "",
         seed=seed,
-        model=model,
-        stages=sound_stages,
-        runtime=runtime.params,
+        model=outline.model,
+        stages=tuple(stages),
         **fields,
     )
-    check_experiment(experiment, binder.origins, collector)
-    return experiment
+
+
+def _fields(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of statements of components by their fields."""
+    keywords = in_place(place, Form.component, Form.listing, Form.settings)
+    return {each.field: values[each.word] for each in keywords if each.field and each.word in values}
 
 
 def _require(merged: Merged, collector: Collector) -> None:
     start = merged.source.span(0, 0)
-    present: Mapping[Form, object] = {Form.name: merged.name, Form.block: merged.model, Form.stage: merged.stages}
+    found: Mapping[Form, object] = {
+        Form.name: merged.name,
+        Form.block: merged.model,
+        Form.stage: merged.stages or any(_makes_stages(word) for word in merged.unread),
+    }
     for keyword in in_place(TOP):
-        if keyword.required and not present.get(keyword.form, merged.slots.get(keyword.word)):
+        present = found.get(keyword.form, merged.slots.get(keyword.word)) or keyword.word in merged.unread
+        if keyword.required and not present:
             what = "file" if keyword.form is Form.name else "experiment"
             message = f"the {what} has no `{keyword.word}` statement"
             collector.report("E201", message, start, help=f"for example: {keyword.example}")
+    if merged.model and WHOLE not in (*merged.slots, *merged.unread):
+        place = merged.model.source.span(merged.model.start, merged.model.start + len(WHOLE))
+        for word, other in zip(PARTS, reversed(PARTS), strict=True):
+            if word not in (*merged.slots, *merged.unread):
+                collector.report("E201", f"the model has no `{word}`", place, help=f"a {other} needs a {word}")
 
 
-def _listing(calls: Sequence[Call], kind: str, place: str, drafts: Drafts) -> tuple[Use, ...]:
-    made = []
-    for number, call in enumerate(calls):
-        draft = drafts.binder.draft(call, (kind,))
-        use = drafts.binder.use(draft, f"{place}.{number}") if draft else None
-        if use is not None:
-            made.append(use)
-    return tuple(made)
+def _makes_stages(word: str) -> bool:
+    keyword = BY_WORD.get(word)
+    return keyword is not None and (keyword.form is Form.stage or keyword.kind == "stages")
 
 
 def _seed(drafts: Drafts, merged: Merged) -> int | None:
@@ -99,26 +97,46 @@ def _seed(drafts: Drafts, merged: Merged) -> int | None:
     return seed
 
 
-def _model(merged: Merged, uses: dict[str, Use | None], complete: bool, collector: Collector) -> Model | None:
+def _outline(merged: Merged, drafts: Drafts) -> Outline:
+    binder = drafts.binder
+    bound = {word: binder.bind(draft, BY_WORD[word].path) for word, draft in drafts.slots.items()}
+    listings = {
+        word: _listing(drafts.listings.get(word, ()), kind, BY_WORD[word].path, drafts) for word, kind in LISTED.items()
+    }
+    model, groups_known = _model(merged, drafts, bound)
+    uses = {word: each.use for word, each in bound.items()}
+    common = {word: _places(binder.origins, word) for word in LOCAL}
+    stages = (_stage(stage, uses, listings, model, drafts, common) for stage in drafts.stages.values())
+    return Outline(uses, listings, model, groups_known, tuple(stages))
+
+
+def _listing(calls: Sequence[Call], kind: str, place: str, drafts: Drafts) -> tuple[Use | None, ...]:
+    made = []
+    for number, call in enumerate(calls):
+        draft = drafts.binder.draft(call, (kind,))
+        made.append(drafts.binder.bind(draft, f"{place}.{number}").use if draft else None)
+    return tuple(made)
+
+
+def _model(merged: Merged, drafts: Drafts, bound: Mapping[str, Bound]) -> tuple[Model | None, bool]:
+    """The model with its layers and groups, and whether the groups are right; no model where layers are unknown."""
+    uses = {word: bound[word].use for word in (*PARTS, WHOLE) if word in bound}
     body, head, whole = (uses.get(word) for word in (*PARTS, WHOLE))
-    if complete and merged.model and WHOLE not in merged.slots:
-        for word, other in zip(PARTS, reversed(PARTS), strict=True):
-            if word not in merged.slots:
-                place = merged.model.source.span(merged.model.start, merged.model.start + len(WHOLE))
-                collector.report("E201", f"the model has no `{word}`", place, help=f"a {other} needs a {word}")
-    if whole is None and (body is None or head is None):
-        return None
-    return make_model(body, head, whole, merged.groups, collector)
+    published = body or whole
+    if published is None or published.component.facts is UNKNOWN_FACTS:
+        return None, False
+    known = "groups" not in merged.unread
+    return make_model(body, head, whole, merged.groups, known, drafts.binder.scope.collector)
 
 
 def _stage(
     draft: StageDraft,
-    uses: dict[str, Use | None],
-    listings: Mapping[str, tuple[Use, ...]],
+    common_uses: Mapping[str, Use],
+    listings: Mapping[str, tuple[Use | None, ...]],
     model: Model | None,
     drafts: Drafts,
     common: Mapping[str, Mapping[str, Span]],
-) -> Stage | None:
+) -> StageOutline:
     binder, place = drafts.binder, f"stage.{draft.name.text}"
     collector = binder.scope.collector
     binder.origins[place] = draft.name.span
@@ -128,20 +146,19 @@ def _stage(
         if keyword.required and keyword.word not in (*draft.stated, *LOCAL):
             message = f"the stage `{draft.name.text}` has no `{keyword.word}`"
             collector.report("E201", message, draft.name.span, help=f"for example: {keyword.example}")
-    own: dict[str, Use | None] = {}
+    uses: dict[str, Use | None] = {}
     for word, each in draft.slots.items():
         same = drafts.slots.get(word) is each
-        own[word] = uses[word] if same else binder.use(each, f"{place}.{word}")
+        uses[word] = common_uses[word] if same else binder.bind(each, f"{place}.{word}").use
         if same:
             binder.origins.update({f"{place}.{word}{rest}": span for rest, span in common[word].items()})
-    fields: dict[str, Any] = {each.field: own.get(each.word) for each in in_place(STAGE, Form.component)}
+    own: dict[str, tuple[Use | None, ...]] = {}
     for keyword in in_place(STAGE, Form.listing):
         calls, path = draft.listings.get(keyword.word), f"{place}.{keyword.path}"
-        fields[keyword.field] = listings[keyword.word] if calls is None else _listing(calls, keyword.kind, path, drafts)
-    freeze = make_freeze(draft.freeze, model, collector) if model else None
-    if not freeze or any(fields[each.field] is None for each in in_place(STAGE, Form.component)):
-        return None
-    return Stage(name=draft.name.text, freeze=freeze, **fields)
+        own[keyword.word] = listings[keyword.word] if calls is None else _listing(calls, keyword.kind, path, drafts)
+    unread = "freeze" in draft.stated
+    freeze = make_freeze(draft.freeze, model, collector) if model and not unread else None
+    return StageOutline(draft.name.text, uses, own, freeze)
 
 
 def _places(origins: Mapping[str, Span], slot: str) -> dict[str, Span]:

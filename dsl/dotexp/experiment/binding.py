@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from dotexp.components.component import Component, Use
+from dotexp.components.facts import Facts
 from dotexp.components.params import FormerName, Params, Positional
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.scope import Scope
@@ -32,6 +33,20 @@ class Draft:
     names: Mapping[str, Span] = field(default_factory=dict)
 
 
+class Bound(NamedTuple):
+    """A component with its parameters.
+
+    Where it is not `sound`, a fault is reported, and a faulty parameter has its default, or none where it is required.
+    """
+
+    use: Use
+    sound: bool
+
+
+UNKNOWN_FACTS = Facts()
+"""Facts of a component that depend on a faulty parameter."""
+
+
 @dataclass
 class Binder:
     """Makes drafts of calls and components of drafts. `origins` gathers where each value was written, by its path."""
@@ -42,6 +57,8 @@ class Binder:
     def draft(self, written: Call, kinds: tuple[str, ...]) -> Draft | None:
         """Look a call's component up and give every argument its parameter's name."""
         call = self.scope.follow(written)
+        if self.scope.is_undefined(call):
+            return None
         if not isinstance(call, Call):
             kind = kinds[0].replace("_", " ")
             message = f"`{written.name.text}` is a param that holds no {kind}"
@@ -49,6 +66,7 @@ class Binder:
             return None
         component = self.scope.find(call, kinds)
         if component is None:
+            self.scope.use_names(call)
             return None
         empty = Draft(component, {}, call.name.span)
         return self.change(empty, call.arguments or (), positional=True)
@@ -64,6 +82,7 @@ class Binder:
             if argument.name is not None:
                 names[argument.name.text] = argument.name.span
             if name is None:
+                self.scope.use_names(argument.value)
                 continue
             if name in given:
                 self.scope.collector.report(
@@ -117,8 +136,8 @@ class Binder:
             help=f"parameters of {component.name}: {', '.join(fields) or 'none'}",
         )
 
-    def use(self, draft: Draft, path: str) -> Use | None:
-        """Convert and validate a draft's arguments; None, with the faults reported, where something is wrong."""
+    def bind(self, draft: Draft, path: str) -> Bound:
+        """Convert and validate a draft's arguments, and report the faults."""
         self.origins[path] = draft.span
         values: dict[str, Any] = {}
         converter = Converter(self.scope, self._nested)
@@ -127,18 +146,21 @@ class Binder:
             self.origins[place] = value.span
             expected = expected_for(draft.component.params.model_fields[name])
             values[name] = converter.convert(value, expected, f"`{name}` of {draft.component.name}", place)
-        self._missing(draft)
+        missing = set(self._missing(draft))
         sound = {name: value for name, value in values.items() if value is not BAD}
-        params = self._validate(draft, sound, complete=len(sound) == len(values))
-        if params is None or len(sound) < len(values):
-            return None
-        return Use(component=draft.component, params=params)
+        params, refused = self._validate(draft, sound, complete=len(sound) == len(values))
+        faulty = {*missing, *refused, *(values.keys() - sound.keys())}
+        if params is not None and not faulty:
+            return Bound(Use(component=draft.component, params=params), sound=True)
+        rest = {name: value for name, value in sound.items() if name not in faulty}
+        return Bound(_partial_use(draft.component, rest, faulty), sound=False)
 
     def _nested(self, call: Call, kinds: tuple[str, ...], path: str) -> Use | None:
         draft = self.draft(call, kinds)
-        return None if draft is None else self.use(draft, path)
+        bound = None if draft is None else self.bind(draft, path)
+        return bound.use if bound is not None and bound.sound else None
 
-    def _missing(self, draft: Draft) -> None:
+    def _missing(self, draft: Draft) -> Iterator[str]:
         for name, field_ in draft.component.params.model_fields.items():
             if field_.is_required() and name not in draft.arguments:
                 self.scope.collector.report(
@@ -147,18 +169,33 @@ class Binder:
                     draft.span,
                     help=f"{name}: {field_.description or expected_for(field_).words()}",
                 )
+                yield name
 
-    def _validate(self, draft: Draft, values: dict[str, Any], complete: bool) -> Params | None:
+    def _validate(self, draft: Draft, values: dict[str, Any], complete: bool) -> tuple[Params | None, Iterable[str]]:
         try:
-            return draft.component.params.model_validate(values)
+            return draft.component.params.model_validate(values), ()
         except ValidationError as error:
+            refused = []
             for name, message in _faults(error, set(values)):
                 if name is None and not complete:
                     continue
                 value = draft.arguments.get(name) if name else None
                 subject = f"`{name}` of {draft.component.name}" if name else f"`{draft.component.name}`"
                 self.scope.collector.report("E207", f"{subject} {message}", value.span if value else draft.span)
-            return None
+                refused += [name] if name else list(draft.component.params.model_fields)
+            return None, refused
+
+
+def _partial_use(component: Component, values: Mapping[str, Any], faulty: Collection[str]) -> Use:
+    """Make a component of the parameters that are sound; its facts are unknown where they depend on a faulty one."""
+    params = component.params.model_construct(**values)
+    defaults = {name: params.__dict__.pop(name) for name in faulty if name in params.__dict__}
+    try:
+        facts = component.facts_for(params)
+    except Exception:  # a plugin's function, given parameters that lack some
+        facts = UNKNOWN_FACTS
+    params.__dict__.update(defaults)
+    return Use.model_construct(component=replace(component, facts=facts), params=params)
 
 
 def former_names(field: FieldInfo) -> tuple[str, ...]:

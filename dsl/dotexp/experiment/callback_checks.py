@@ -10,26 +10,30 @@ from dotexp.language.source import Span
 
 
 def check_callbacks(
-    callbacks: Sequence[Use],
+    callbacks: Sequence[Use | None],
     place: str,
-    data: Use,
-    metrics: Sequence[Use],
+    data: Use | None,
+    metrics: Sequence[Use | None],
     origins: Mapping[str, Span],
     collector: Collector,
 ) -> None:
-    """Hold callbacks against the data's inputs, the metrics that there are, and each other."""
+    """Hold callbacks against the data's inputs, the metrics that there are, and each other; None is an unknown one."""
+    known = [metric for metric in metrics if metric is not None]
     for number, callback in enumerate(callbacks):
+        if callback is None:
+            continue
         span = origins.get(f"{place}.{number}")
-        wanted, given = callback.facts.inputs, data.facts.inputs
-        tasks, task = callback.facts.tasks, data.facts.task
-        if (
-            wanted and given and wanted != given and not (tasks and task and task not in tasks)
-        ):  # else it is said of the task
+        wanted, given = callback.facts.inputs, data.facts.inputs if data is not None else None
+        tasks, task = callback.facts.tasks, data.facts.task if data is not None else None
+        another_task = tasks and task and task not in tasks  # which is reported of the task
+        if data is not None and wanted and given and wanted != given and not another_task:
             collector.report("E305", f"`{callback.name}` takes {wanted}, and `{data.name}` gives {given}", span)
         for name, value in callback.params:
-            if isinstance(value, Use) and value.kind == "metric" and find_metric(value, metrics) is None:
+            if isinstance(value, Use) and value.kind == "metric" and find_metric(value, known) is None:
+                if len(known) < len(metrics):
+                    continue  # the unknown one may be meant
                 message = f"`{callback.name}` looks at `{value.name}`, which is not one of the metrics"
-                named = ", ".join([*(metric.name for metric in metrics), value.name])
+                named = ", ".join([*(metric.name for metric in known), value.name])
                 where = origins.get(f"{place}.{number}.{name}") or span
                 collector.report("E208", message, where, help=f"have it measured: metrics {named}")
     _accumulated_once(callbacks, place, origins, collector)
@@ -42,8 +46,10 @@ def find_metric(metric: Use, metrics: Sequence[Use]) -> int | None:
     return same[0] if same else by_name[0] if len(by_name) == 1 else None
 
 
-def _accumulated_once(callbacks: Sequence[Use], place: str, origins: Mapping[str, Span], collector: Collector) -> None:
-    twice = [number for number, callback in enumerate(callbacks) if callback.facts.batches_per_step > 1][1:]
-    for number in twice:
-        message = f"`{callbacks[number].name}` says a second time how many batches make a step"
+def _accumulated_once(
+    callbacks: Sequence[Use | None], place: str, origins: Mapping[str, Span], collector: Collector
+) -> None:
+    counts = [(number, each) for number, each in enumerate(callbacks) if each and each.facts.batches_per_step > 1]
+    for number, callback in counts[1:]:
+        message = f"`{callback.name}` says a second time how many batches make a step"
         collector.report("E202", message, origins.get(f"{place}.{number}"))

@@ -7,49 +7,50 @@ from collections.abc import Iterable, Mapping
 from dotexp.components.component import PolicyParams, Use
 from dotexp.components.facts import Facts
 from dotexp.experiment.callback_checks import check_callbacks
-from dotexp.experiment.experiment import Experiment, Stage, listings_of
+from dotexp.experiment.experiment import FreezeBefore, FreezeLayers, Unfreeze, frozen_layers
 from dotexp.experiment.field_checks import check_fields
 from dotexp.experiment.layers import check_rates, training_groups
+from dotexp.experiment.outline import Outline, StageOutline
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
 
 
-def check_experiment(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    """Run every check across statements."""
-    _fits_data(experiment, origins, collector)
-    _fits_images(experiment, origins, collector)
-    check_fields(experiment, origins, collector)
-    _has_tables(experiment, origins, collector)
-    _fits_task("loss", experiment.loss, experiment.data, origins, collector)
-    for keyword, uses in listings_of(experiment).items():
-        for number, use in enumerate(uses):
-            _fits_task(f"{keyword}.{number}", use, experiment.data, origins, collector)
-    for stage in experiment.stages:
-        _check_stage(stage, experiment, origins, collector)
-    _never_trained(experiment, origins, collector)
+def check_outline(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
+    """Run every check across statements, each on what is known of them."""
+    data = outline.uses.get("data")
+    if data is not None:
+        _fits_data(outline, data, origins, collector)
+        check_fields(outline.parts, data, origins, collector)
+        _fits_task("loss", outline.uses.get("loss"), data, origins, collector)
+        for keyword, uses in outline.listings.items():
+            for number, use in enumerate(uses):
+                _fits_task(f"{keyword}.{number}", use, data, origins, collector)
+    _fits_images(outline, origins, collector)
+    _has_tables(outline, origins, collector)
+    for stage in outline.stages:
+        _check_stage(stage, outline, origins, collector)
+    _never_trained(outline, origins, collector)
 
 
-def _fits_data(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    given = experiment.data.facts
-    model = experiment.model
-    parts = [(place, use) for place, use in (("model.body", model.body), ("model", model.whole)) if use]
-    for place, use in parts:
+def _fits_data(outline: Outline, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
+    given = data.facts
+    for place, use in outline.parts.items():
         wanted = use.facts.inputs
         if wanted and given.inputs and wanted != given.inputs:
-            message = f"`{use.name}` takes {_said(wanted)}, and `{experiment.data.name}` gives {_said(given.inputs)}"
+            message = f"`{use.name}` takes {_said(wanted)}, and `{data.name}` gives {_said(given.inputs)}"
             collector.report("E305", message, origins.get(place))
-    for place, use in (*parts, *([("model.head", model.head)] if model.head else [])):
         if use.facts.tasks and given.task and given.task not in use.facts.tasks:
-            message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{experiment.data.name}` is {given.task}"
+            message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{data.name}` is {given.task}"
             collector.report("E305", message, origins.get(place))
 
 
-def _fits_images(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    model = experiment.model.body or experiment.model.whole
-    if model is None:
-        return
-    datas = {"data": experiment.data, **{f"stage.{stage.name}.data": stage.data for stage in experiment.stages}}
+def _fits_images(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
+    model = outline.uses.get("body") or outline.uses.get("model")
+    datas = {"data": outline.uses.get("data")}
+    datas |= {f"stage.{stage.name}.data": stage.uses.get("data") for stage in outline.stages}
     for place, data in datas.items():
+        if model is None or data is None:
+            continue
         size = dict(data.params).get("size")
         side, wanted = _side(model.facts, size) if isinstance(size, int) else (size, "")
         if side == size:
@@ -74,70 +75,98 @@ def _side(facts: Facts, size: int) -> tuple[int, str]:
     return side, f"of {side} × {side} {'alone' if smallest == largest else 'or smaller'}"
 
 
-def _has_tables(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    model = experiment.model.whole
+def _has_tables(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
+    model = outline.uses.get("model")
     tables = model.facts.tables if model is not None else ()
-    for number, use in enumerate(experiment.reports):
-        missing = [name for name in use.facts.tables if name not in tables]
-        if model is not None and tables and missing:
+    for number, use in enumerate(outline.listings["report"]):
+        missing = [name for name in use.facts.tables if name not in tables] if use is not None else []
+        if use is not None and model is not None and tables and missing:
             message = f"`{use.name}` reads the table `{missing[0]}`, which `{model.name}` does not have"
             help = f"tables of {model.name}: {', '.join(tables)}"
             collector.report("E304", message, origins.get(f"report.{number}"), help=help)
 
 
-def _fits_task(place: str, use: Use, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
-    task = data.facts.task
-    if task and use.facts.tasks and task not in use.facts.tasks:
+def _fits_task(
+    place: str, use: Use | None, data: Use | None, origins: Mapping[str, Span], collector: Collector
+) -> None:
+    task = data.facts.task if data is not None else None
+    if use is not None and data is not None and task and use.facts.tasks and task not in use.facts.tasks:
         message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{data.name}` is {task}"
         collector.report("E304", message, origins.get(place), help=f"choose a {use.kind} that fits {task}")
 
 
-def _check_stage(stage: Stage, experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
+def _check_stage(stage: StageOutline, outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
     place = f"stage.{stage.name}"
-    if stage.loss != experiment.loss:
-        _fits_task(f"{place}.loss", stage.loss, stage.data, origins, collector)
+    data, common = stage.uses.get("data"), outline.uses.get("data")
+    if stage.uses.get("loss") != outline.uses.get("loss"):
+        _fits_task(f"{place}.loss", stage.uses.get("loss"), data, origins, collector)
     callbacks = "callbacks"
-    if stage.callbacks != experiment.callbacks:
+    if stage.listings["callbacks"] != outline.listings["callbacks"]:
         callbacks = f"{place}.callbacks"
-        for number, callback in enumerate(stage.callbacks):
-            _fits_task(f"{callbacks}.{number}", callback, stage.data, origins, collector)
-    check_callbacks(stage.callbacks, callbacks, stage.data, experiment.metrics, origins, collector)
-    if stage.data.facts.task != experiment.data.facts.task:
-        message = f"the stage's data is {stage.data.facts.task}, the experiment's {experiment.data.facts.task}"
+        for number, callback in enumerate(stage.listings["callbacks"]):
+            _fits_task(f"{callbacks}.{number}", callback, data, origins, collector)
+    metrics = outline.listings["metrics"]
+    check_callbacks(stage.listings["callbacks"], callbacks, data, metrics, origins, collector)
+    tasks = [use.facts.task for use in (data, common) if use is not None and use.facts.task]
+    if len(set(tasks)) > 1:
+        message = f"the stage's data is {tasks[0]}, the experiment's {tasks[1]}"
         collector.report("E305", message, origins.get(f"{place}.data"))
-    if not training_groups(stage.freeze, experiment.model):
-        message = f"the stage `{stage.name}` trains nothing: every layer is frozen"
-        collector.report("E303", message, origins.get(f"{place}.freeze") or origins.get(place))
-    policy = stage.fit.params
-    if isinstance(policy, PolicyParams):
-        check_rates(policy.lr, stage.freeze, experiment.model, _rate_span(place, origins), collector)
-        _momentum_replaced(stage, policy, origins, collector)
+    if stage.freeze is not None and outline.model is not None:
+        frozen = frozen_layers(stage.freeze, outline.model.layers, outline.model.groups)
+        if frozen.issuperset(outline.model.layers) and not training_groups(stage.freeze, outline.model):
+            message = f"the stage `{stage.name}` trains nothing: every layer is frozen"
+            collector.report("E303", message, origins.get(f"{place}.freeze") or origins.get(place))
+    _check_policy(stage, outline, origins, collector)
 
 
-def _rate_span(place: str, origins: Mapping[str, Span]) -> Span | None:
-    return origins.get(f"{place}.fit.lr") or origins.get(f"{place}.fit")
-
-
-def _momentum_replaced(stage: Stage, policy: PolicyParams, origins: Mapping[str, Span], collector: Collector) -> None:
-    key = stage.optimizer.facts.momentum
-    if key is None or not policy.moves_momentum:
+def _check_policy(stage: StageOutline, outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
+    fit, place = stage.uses.get("fit"), f"stage.{stage.name}"
+    if fit is None or not isinstance(fit.params, PolicyParams):
         return
-    params = stage.optimizer.params
-    if key in params.model_fields_set and dict(params)[key] != type(params).model_fields[key].default:
-        span = origins.get(f"stage.{stage.name}.optimizer.{key}") or origins.get(f"optimizer.{key}")
-        message = f"`{stage.fit.name}` moves the momentum in the stage `{stage.name}`, so `{key}` is replaced"
-        collector.report("W503", message, span, help="`momentum = none` in the policy leaves the optimizer's")
+    if outline.model is not None:
+        span = origins.get(f"{place}.fit.lr") or origins.get(f"{place}.fit")
+        freeze = stage.freeze if outline.groups_known else None
+        check_rates(getattr(fit.params, "lr", None), freeze, outline.model, span, collector)
+    optimizer = stage.uses.get("optimizer")
+    key = optimizer.facts.momentum if optimizer is not None else None
+    if optimizer is None or key is None or not fit.params.moves_momentum:
+        return
+    params = optimizer.params
+    if key in params.model_fields_set and dict(params).get(key) != type(params).model_fields[key].default:
+        place = f"stage.{stage.name}.optimizer.{key}"
+        message = f"`{fit.name}` moves the momentum in the stage `{stage.name}`, so `{key}` is replaced"
+        help = "`momentum = none` in the policy leaves the optimizer's"
+        collector.report("W503", message, origins.get(place) or origins.get(f"optimizer.{key}"), help=help)
 
 
-def _never_trained(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    model = experiment.model
-    trained = {name for stage in experiment.stages for name in training_groups(stage.freeze, model)}
-    for group in model.groups:
-        if group.name not in trained and trained:
-            last = experiment.stages[-1]
-            span = origins.get(f"stage.{last.name}.freeze") or origins.get("model")
-            message = f"no stage trains the group `{group.name}`"
-            collector.report("W502", message, span, help="its layers keep the weights they start with")
+def _never_trained(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
+    """W502 for groups that no stage trains, unless every stage freezes the whole body, which says what is meant."""
+    model = outline.model
+    freezes = [stage.freeze for stage in outline.stages if stage.freeze is not None]
+    if model is None or not outline.groups_known or not freezes or len(freezes) < len(outline.stages):
+        return
+    trained = {name for freeze in freezes for name in training_groups(freeze, model)}
+    idle = [group.name for group in model.groups if group.name not in trained]
+    if not idle or not trained:
+        return
+    span = origins.get(f"stage.{outline.stages[-1].name}.freeze") or origins.get("model")
+    if all(_freezes_body(freeze) for freeze in freezes):
+        body = model.body
+        if body is not None and "weights" in dict(body.params) and dict(body.params)["weights"] is None:
+            message = f"no stage trains the body, and `{body.name}` starts from random weights"
+            help = "train it in a stage, or start it from trained weights, such as `weights = imagenet`"
+            collector.report("W502", message, span, help=help)
+        return
+    names = " and ".join(
+        [", ".join(f"`{name}`" for name in idle[:-1]), f"`{idle[-1]}`"] if idle[1:] else [f"`{idle[0]}`"]
+    )
+    message = f"no stage trains the group{'s' * (len(idle) > 1)} {names}"
+    collector.report("W502", message, span, help="their layers keep the weights they start with")
+
+
+def _freezes_body(freeze: Unfreeze | FreezeBefore | FreezeLayers) -> bool:
+    """Whether a freeze statement is `freeze body`."""
+    return isinstance(freeze, FreezeLayers) and [(item.first, item.last) for item in freeze.items] == [("body", None)]
 
 
 def _said(inputs: str) -> str:

@@ -11,7 +11,7 @@ from dotexp.experiment.experiment import Runtime
 from dotexp.experiment.merge import Merged
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, in_place
 from dotexp.language.source import Source, Span
-from dotexp.language.syntax_tree import Call, Component, Freeze, Listing, StageBlock, Value, Word
+from dotexp.language.syntax_tree import Call, Component, Freeze, Listing, StageBlock, Unread, Value, Word
 
 RUNTIME = ComponentDeclaration("runtime", "runtime", Runtime, build="dotexp.experiment.experiment:Runtime")
 
@@ -38,7 +38,10 @@ class StageDraft:
 
 @dataclass
 class Drafts:
-    """The drafts in force and the lists of components, each by keyword, and the stages in order."""
+    """The drafts in force and the lists of components, each by keyword, and the stages in order.
+
+    `faulty` are the keywords of statements outside stages that name no known component, or are unread.
+    """
 
     binder: Binder
     slots: dict[str, Draft] = field(default_factory=dict)
@@ -46,11 +49,14 @@ class Drafts:
     listings: dict[str, tuple[Call, ...]] = field(default_factory=dict)
     stages: dict[str, StageDraft] = field(default_factory=dict)
     generated: dict[Source, Span] = field(default_factory=dict)
+    faulty: set[str] = field(default_factory=set)
+    expanded: bool = True
 
 
 def draft_statements(merged: Merged, binder: Binder) -> Drafts:
     """Look up every component of the statements outside stages, those that stand there by default included."""
-    drafts = Drafts(binder, listings={keyword: listing.calls for keyword, listing in merged.listings.items()})
+    listings = {keyword: listing.calls for keyword, listing in merged.listings.items()}
+    drafts = Drafts(binder, listings=listings, faulty=set(merged.unread))
     start = merged.source.span(0, 0)
     for keyword in KEYWORDS:
         if keyword.form is Form.settings:
@@ -61,14 +67,14 @@ def draft_statements(merged: Merged, binder: Binder) -> Drafts:
                 drafts.slots[keyword.word] = default
     for word, statements in merged.slots.items():
         for statement in statements:
-            _put(drafts.slots, word, statement, binder)
+            _put(drafts.slots, drafts.faulty, word, statement, binder)
     return drafts
 
 
 def draft_stage(block: StageBlock, drafts: Drafts) -> StageDraft:
     """Look up the components of a stage; what it does not state is in force as outside it."""
     slots = {word: drafts.slots[word] for word in LOCAL if word in drafts.slots}
-    freeze, stated = None, set()
+    freeze, stated, faulty = None, set(), set(drafts.faulty)
     listings = {}
     for member in block.members:
         if isinstance(member, Freeze):
@@ -77,7 +83,11 @@ def draft_stage(block: StageBlock, drafts: Drafts) -> StageDraft:
             listings[member.keyword.text] = member.calls
         else:
             stated.add(member.keyword.text)
-            _put(slots, member.keyword.text, member, drafts.binder)
+        if isinstance(member, Component):
+            _put(slots, faulty, member.keyword.text, member, drafts.binder)
+        elif isinstance(member, Unread):
+            slots.pop(member.keyword.text, None)
+            faulty.add(member.keyword.text)
     return StageDraft(block.name, slots, freeze, frozenset(stated), listings)
 
 
@@ -85,16 +95,19 @@ def _names_none(statements: Sequence[Component] | None) -> bool:
     return not statements or statements[0].call is None
 
 
-def _put(slots: dict[str, Draft], word: str, statement: Component, binder: Binder) -> None:
+def _put(slots: dict[str, Draft], faulty: set[str], word: str, statement: Component, binder: Binder) -> None:
     kind = BY_WORD[word].kind
     if statement.call is not None:
         slots.pop(word, None)
         draft = binder.draft(statement.call, (kind,))
         if draft is not None:
             slots[word] = draft
+        else:
+            faulty.add(word)
     elif word in slots:
         slots[word] = binder.change(slots[word], statement.changes or ())
-    elif not binder.scope.collector.failed:
+    elif word not in faulty:
         message = f"there is no {kind} in force that this could change"
         help = f"name one: `{statement.keyword.text} NAME(…)`"
-        binder.scope.collector.report("E201", message, statement.keyword.span, help=help)
+        binder.scope.collector.report("E214", message, statement.keyword.span, help=help)
+        faulty.add(word)

@@ -7,26 +7,23 @@ from typing import TypeVar
 
 from dotexp.components.component import Use
 from dotexp.components.params import ForTasks, Params
-from dotexp.experiment.experiment import Experiment
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
 
 _Mark = TypeVar("_Mark")
 
 
-def check_fields(experiment: Experiment, origins: Mapping[str, Span], collector: Collector) -> None:
-    """Hold marked parameters of the model against the data's task."""
-    model, data = experiment.model, experiment.data
-    for place, use in (("model", model.whole), ("model.body", model.body), ("model.head", model.head)):
-        if use is not None:
-            _check_tasks(place, use, data, origins, collector)
+def check_fields(parts: Mapping[str, Use], data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
+    """Hold marked parameters of the model's parts, given by their path, against the data's task."""
+    for place, use in parts.items():
+        _check_tasks(place, use, data, origins, collector)
 
 
 def _check_tasks(place: str, use: Use, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
     task = data.facts.task
     for name, mark in _marked(use.params, ForTasks):
-        value, default = getattr(use.params, name), type(use.params).model_fields[name].default
-        if task is None or task in mark.tasks or value == default:
+        default = type(use.params).model_fields[name].default
+        if task is None or task in mark.tasks or getattr(use.params, name, default) == default:
             continue
         message = f"`{name}` is for {' or '.join(mark.tasks)}, and `{data.name}` is {task}"
         span = origins.get(f"{place}.{name}") or origins.get(place)

@@ -24,15 +24,20 @@ from dotexp.language.syntax_tree import GroupItem, Groups, LayerItem, Word
 
 
 def make_model(
-    body: Use | None, head: Use | None, whole: Use | None, groups: Groups | None, collector: Collector
-) -> Model | None:
-    """Put the model together, with the groups written or those that the body publishes."""
+    body: Use | None, head: Use | None, whole: Use | None, groups: Groups | None, known: bool, collector: Collector
+) -> tuple[Model | None, bool]:
+    """Put the model together, with the groups written or those that the body publishes.
+
+    Also returns whether the groups are right: `known` is false where a statement of groups could not be understood.
+    """
     published = (body or whole).facts if (body or whole) else None  # type: ignore[union-attr]
     if published is None:
-        return None
+        return None, False
     layers = (*published.layers, "head") if body else published.layers or ("model",)
-    own = _groups(groups, layers, collector) if groups else published.groups or _default_groups(body, layers)
-    return None if own is None else Model(body=body, head=head, whole=whole, layers=layers, groups=own)
+    own = published.groups or _default_groups(body, layers)
+    if groups is not None:
+        own, known = _groups(groups, layers, collector)
+    return Model(body=body, head=head, whole=whole, layers=layers, groups=own), known
 
 
 def _default_groups(body: Use | None, layers: tuple[str, ...]) -> tuple[LayerGroup, ...]:
@@ -41,35 +46,41 @@ def _default_groups(body: Use | None, layers: tuple[str, ...]) -> tuple[LayerGro
     return LayerGroup("body", layers[:-1]), LayerGroup("head", layers[-1:])
 
 
-def _groups(groups: Groups, layers: tuple[str, ...], collector: Collector) -> tuple[LayerGroup, ...] | None:
+def _groups(groups: Groups, layers: tuple[str, ...], collector: Collector) -> tuple[tuple[LayerGroup, ...], bool]:
+    """The groups as written, of the layers that exist, and whether they are right."""
     made = []
     sound = True
     for number, item in enumerate(groups.items, 1):
-        names = [n for each in item.layers for n in _layer_names(each, layers, (), collector) or [""]]
-        sound = sound and "" not in names
+        found = [_layer_names(each, layers, (), collector) for each in item.layers]
+        sound = sound and None not in found
+        names = [name for each in found for name in each or ()]
         made.append(LayerGroup(_group_name(item, names, number), tuple(names)))
-    if not sound:
-        return None
-    listed = [layer for group in made for layer in group.layers]
-    if listed != list(layers):
-        twice = [layer for layer in layers if listed.count(layer) > 1]
-        missing = [layer for layer in layers if layer not in listed]
-        fault = (
-            f"`{twice[0]}` stands in two places" if twice
-            else f"missing: {', '.join(missing)}" if missing
-            else "their order is not the model's"
-        )  # fmt: skip
-        message = f"groups hold every layer once, in order: {fault}"
-        collector.report("E306", message, groups.span, help=f"layers: {', '.join(layers)}")
-        return None
+    sound = sound and _hold_every_layer(made, groups, layers, collector)
     for number, group in enumerate(made):
         if any(group.name == other.name for other in made[:number]):
-            span = groups.items[number].span
-            collector.report("E202", f"the group `{group.name}` stands twice", span)
-        if group.name in layers and group.layers != (group.name,):
+            collector.report("E202", f"the group `{group.name}` stands twice", groups.items[number].span)
+        if sound and group.name in layers and group.layers != (group.name,):
             help = "a group named as a layer holds that layer alone"
             collector.report("E306", f"`{group.name}` is the name of a layer", groups.items[number].span, help=help)
-    return tuple(made)
+    return tuple(made), sound
+
+
+def _hold_every_layer(
+    made: Sequence[LayerGroup], groups: Groups, layers: tuple[str, ...], collector: Collector
+) -> bool:
+    listed = [layer for group in made for layer in group.layers]
+    if listed == list(layers):
+        return True
+    twice = [layer for layer in layers if listed.count(layer) > 1]
+    missing = [layer for layer in layers if layer not in listed]
+    fault = (
+        f"`{twice[0]}` stands in two places" if twice
+        else f"missing: {', '.join(missing)}" if missing
+        else "their order is not the model's"
+    )  # fmt: skip
+    message = f"groups hold every layer once, in order: {fault}"
+    collector.report("E306", message, groups.span, help=f"layers: {', '.join(layers)}")
+    return False
 
 
 def _group_name(item: GroupItem, names: Sequence[str], number: int) -> str:
@@ -146,8 +157,8 @@ def training_groups(freeze: Freeze, model: Model) -> tuple[str, ...]:
     return tuple(group.name for group in model.groups if kept or not frozen.issuperset(group.layers))
 
 
-def check_rates(rates: object, freeze: Freeze, model: Model, span: Span | None, collector: Collector) -> None:
-    """Check a list's or a map's learning rates against the groups."""
+def check_rates(rates: object, freeze: Freeze | None, model: Model, span: Span | None, collector: Collector) -> None:
+    """Check a list's or a map's learning rates against the groups; which groups train is unknown without `freeze`."""
     names = [group.name for group in model.groups]
     help = f"groups: {', '.join(names)}"
     if isinstance(rates, tuple) and len(rates) != len(names):
@@ -159,7 +170,8 @@ def check_rates(rates: object, freeze: Freeze, model: Model, span: Span | None, 
                 near = closest(name, names)
                 message = f"no group is called `{name}`"
                 collector.report("E301", message, span, help=help + (f"; did you mean `{near}`?" if near else ""))
-        missing = [name for name in training_groups(freeze, model) if name not in rates]
+        training = training_groups(freeze, model) if freeze is not None else ()
+        missing = [name for name in training if name not in rates]
         if missing and all(name in names for name in rates):
             message = f"no learning rate for {', '.join(missing)}"
             collector.report("E307", message, span, help="a map names every group that trains")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from dotexp.language.syntax_tree import (
     Param,
     Seed,
     StageBlock,
+    Unread,
     Version,
 )
 
@@ -33,7 +35,9 @@ class Merged:
 
     `slots` holds, by keyword, the statement that names the component and the changes after it; `listings` holds the
     statements of several components by keyword; `stages` the stages by name, and the statement that a component
-    expands to stages under its own keyword.
+    expands to stages under its own keyword. It is not `complete` where a base could not be read. `unread` are the
+    keywords outside stages whose statement has a fault, `unread_names` the words of such statements anywhere,
+    `unread_params` the params that one of them declares.
     """
 
     source: Source
@@ -45,6 +49,10 @@ class Merged:
     groups: Groups | None = None
     listings: dict[str, Listing] = field(default_factory=dict)
     stages: dict[str, StageBlock | Component] = field(default_factory=dict)
+    complete: bool = True
+    unread: set[str] = field(default_factory=set)
+    unread_names: set[str] = field(default_factory=set)
+    unread_params: set[str] = field(default_factory=set)
 
     def fill(self, slot: str, statement: Component) -> None:
         """Put a component in force, or change the one that is."""
@@ -64,8 +72,8 @@ PARTS = tuple(each.word for each in in_place(MODEL, Form.component))
 
 def merge(document: Document, open_base: Opener, collector: Collector) -> Merged:
     """Merge a document with the chain of bases it extends, the farthest base first."""
-    chain = _chain(document, open_base, collector)
-    merged = Merged(document.source)
+    chain, complete = _chain(document, open_base, collector)
+    merged = Merged(document.source, complete=complete)
     for each in reversed(chain):
         _refuse_twice(each, collector)
         _check_order(each, collector)
@@ -74,25 +82,32 @@ def merge(document: Document, open_base: Opener, collector: Collector) -> Merged
     return merged
 
 
-def _chain(document: Document, open_base: Opener, collector: Collector) -> list[Document]:
+def _chain(document: Document, open_base: Opener, collector: Collector) -> tuple[list[Document], bool]:
+    """The document and the bases it extends, the nearest first, and whether all of them could be read."""
     chain = [document]
     while extends := next((s for s in chain[-1].statements if isinstance(s, Extends)), None):
         if len(chain) > _DEEPEST:
             message = f"more than {_DEEPEST} files extend each other"
             collector.report("E211", message, extends.path.span)
-            break
+            return chain, False
         base = open_base(chain[-1].source, extends)
         if base is None:
-            break
-        if any(base.source.name == other.source.name for other in chain):
+            return chain, False
+        if any(_same_file(base.source, other.source) for other in chain):
             message = f"the files extend each other in a circle: {base.source.name} is reached again"
             collector.report("E211", message, extends.path.span)
-            break
+            return chain, False
         chain.append(base)
-    return chain
+    unread = (each for document in chain for each in document.statements if isinstance(each, Unread))
+    return chain, not any(each.keyword.text == _EXTENDS for each in unread)
 
 
 _DEEPEST = 16
+_EXTENDS = next(each.word for each in KEYWORDS if each.form is Form.path)
+
+
+def _same_file(one: Source, other: Source) -> bool:
+    return os.path.realpath(one.name) == os.path.realpath(other.name)
 
 
 def _put(merged: Merged, statement: object) -> None:
@@ -106,15 +121,27 @@ def _put(merged: Merged, statement: object) -> None:
         case Listing():
             merged.listings[statement.keyword.text] = statement
         case StageBlock():
+            merged.unread_names.update(n for each in statement.members if isinstance(each, Unread) for n in each.names)
             merged.stages[statement.name.text] = statement
         case ModelBlock():
             _put_block(merged, statement)
+        case Unread():
+            _note_unread(merged, statement)
         case Component(keyword=keyword) if BY_WORD[keyword.text].form is Form.block:
             _put_whole(merged, statement)
         case Component(keyword=keyword) if keyword.text == STAGES and statement.call is not None:
             merged.stages[STAGES] = statement
         case Component(keyword=keyword):
             merged.fill(keyword.text, statement)
+
+
+def _note_unread(merged: Merged, statement: Unread) -> None:
+    word, names = statement.keyword.text, statement.names
+    merged.unread.add(word)
+    merged.unread_names.update(names)
+    keyword = BY_WORD.get(word)
+    if keyword is not None and keyword.form is Form.param:
+        merged.unread_params.update(names[1:2])
 
 
 def _put_whole(merged: Merged, statement: Component) -> None:
@@ -133,6 +160,8 @@ def _put_block(merged: Merged, block: ModelBlock) -> None:
     for member in block.members:
         if isinstance(member, Groups):
             merged.groups = member
+        elif isinstance(member, Unread):
+            _note_unread(merged, member)
         else:
             slot = member.keyword.text
             if member.call is None:
@@ -143,18 +172,22 @@ def _put_block(merged: Merged, block: ModelBlock) -> None:
 def _refuse_twice(document: Document, collector: Collector) -> None:
     seen: dict[str, Span] = {}
     for statement in document.statements:
+        if isinstance(statement, Unread):
+            continue
         name, place = _identity(statement)
         _once(name, place, seen, collector)
         if isinstance(statement, ModelBlock | StageBlock):
             _refuse_members_twice(statement.members, collector)
 
 
-def _refuse_members_twice(members: Sequence[Component | Groups | Freeze | Listing], collector: Collector) -> None:
+def _refuse_members_twice(
+    members: Sequence[Component | Groups | Freeze | Listing | Unread], collector: Collector
+) -> None:
     seen: dict[str, Span] = {}
     for member in members:
         if isinstance(member, Component | Listing):
             _once(member.keyword.text, member.keyword.span, seen, collector)
-        else:
+        elif not isinstance(member, Unread):
             _once("freeze statement" if isinstance(member, Freeze) else "groups", member.span, seen, collector)
 
 

@@ -49,7 +49,8 @@ def make_drafts(merged: Merged, overrides: Sequence[Override], binder: Binder) -
 def _expanded(merged: Merged, overrides: Sequence[Override], drafts: Drafts) -> dict[str, StageBlock]:
     stages: dict[str, StageBlock] = {}
     collector = drafts.binder.scope.collector
-    if STAGES not in merged.stages:
+    drafts.expanded = STAGES not in merged.unread and _STAGE not in merged.unread
+    if STAGES not in merged.stages and drafts.expanded:
         for override in overrides:
             if override.path[0] == STAGES:
                 collector.report("E212", f"the experiment has no `{STAGES}` statement", override.span)
@@ -67,14 +68,14 @@ def _expanded(merged: Merged, overrides: Sequence[Override], drafts: Drafts) -> 
 def _expand(statement: Component, overrides: Sequence[Override], drafts: Drafts) -> list[StageBlock]:
     binder = drafts.binder
     draft = binder.draft(statement.call, (BY_WORD[STAGES].kind,)) if statement.call else None
-    if draft is None:
-        return []
     for override in overrides:
-        if override.path[0] == STAGES:
+        if override.path[0] == STAGES and draft is not None:
             draft = _change(draft, override, override.path[1:], binder)
-    use = binder.use(draft, STAGES)
-    if use is None:
+    bound = binder.bind(draft, STAGES) if draft is not None else None
+    if bound is None or not bound.sound:
+        drafts.expanded = False
         return []
+    use = bound.use
     source = source_from_text(use.build(), f"stages {use.name}", statement.span.source.folder)
     drafts.generated[source] = statement.span
     document, faults = parse(source)
@@ -91,6 +92,8 @@ def _override_global(drafts: Drafts, override: Override) -> None:
     form = keyword.form if keyword else None
     if keyword is None:
         _no_such_path(override, _global_paths(drafts), binder)
+    elif rest and keyword.word in drafts.faulty and keyword.word not in drafts.slots:
+        return
     elif form is Form.number and not rest and not isinstance(override.value, Freeze):
         drafts.seed = override.value
     elif form is Form.listing and not rest:
@@ -128,6 +131,8 @@ def _global_paths(drafts: Drafts) -> list[str]:
 def _override_stage(drafts: Drafts, override: Override) -> None:
     binder, path = drafts.binder, override.path
     stage = drafts.stages.get(path[1]) if len(path) > 1 else None
+    if stage is None and not drafts.expanded:
+        return
     if stage is None or len(path) < 3:
         _no_such_path(override, [f"{_STAGE}.{name}.fit" for name in drafts.stages], binder)
         return

@@ -33,6 +33,10 @@ class Resolved(NamedTuple):
     params: Mapping[str, Param] = MappingProxyType({})
 
 
+_OF_A_LOST_BASE = ("E201", "E208", "E212", "E214", "W501")
+"""Faults that may follow from a base that could not be read: what they miss may stand there."""
+
+
 def resolve(
     source: Source, registry: Registry, overrides: Sequence[str] = ()
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
@@ -41,15 +45,17 @@ def resolve(
     document, faults = parse(source)
     collector.extend(faults)
     merged = merge(document, _Opener(collector), collector)
-    complete = not collector.failed
     params, rest = override_params(merged.params, parse_overrides(overrides, collector))
-    binder = Binder(Scope(registry, collector, drop_circles(params, collector)))
+    sound = drop_circles(params, collector)
+    undefined = frozenset({*merged.unread_params, *params} - sound.keys())
+    binder = Binder(Scope(registry, collector, sound, undefined=undefined))
     drafts = make_drafts(merged, rest, binder)
-    experiment = assemble(merged, drafts, complete)
-    for name, param in params.items():
-        if name not in binder.scope.used and complete:
+    experiment = assemble(merged, drafts)
+    for name, param in sound.items():
+        if name not in binder.scope.used and name not in merged.unread_names:
             collector.report("W501", f"nothing uses the param `{name}`", param.name.span)
-    diagnostics = _place(collector.diagnostics, drafts.generated)
+    found = [each for each in collector.diagnostics if merged.complete or each.code not in _OF_A_LOST_BASE]
+    diagnostics = _place(found, drafts.generated)
     if experiment is None or collector.failed:
         return None, diagnostics
     return Resolved(experiment, binder.origins, diagnostics, source, tuple(overrides), params), diagnostics
@@ -78,6 +84,9 @@ class _Opener:
             self.collector.report("E211", message, extends.path.span)
             return None
         base, faults = read(data, str(path), path.parent)
+        self.collector.extend(faults)
+        if faults:
+            return None
         document, more = parse(base)
-        self.collector.extend((*faults, *more))
+        self.collector.extend(more)
         return document

@@ -9,17 +9,18 @@ from dotexp.components.component import Component
 from dotexp.components.registry import Registry
 from dotexp.language.diagnostics import Collector, closest
 from dotexp.language.source import Span
-from dotexp.language.syntax_tree import Call, ListValue, MapValue, Param, Value
+from dotexp.language.syntax_tree import Call, Faulty, ListValue, MapValue, Param, Value, words_of
 
 
 @dataclass
 class Scope:
-    """Names in force. `used` gathers the params that something names."""
+    """Names in force. `used` gathers the params that something names; `undefined` are params without a sound value."""
 
     registry: Registry
     collector: Collector
     params: Mapping[str, Param] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    undefined: frozenset[str] = frozenset()
 
     def param(self, value: Value) -> Param | None:
         """Param that a bare name stands for, if there is one."""
@@ -33,6 +34,16 @@ class Scope:
             self.used.add(param.name.text)
             value = param.value
         return value
+
+    def is_undefined(self, value: Value) -> bool:
+        """Whether a value, or the param that it names, has a fault that is reported already."""
+        if isinstance(value, Faulty):
+            return True
+        return isinstance(value, Call) and value.arguments is None and value.name.text in self.undefined
+
+    def use_names(self, value: Value) -> None:
+        """Count the params that a value names as used, where the value itself is not looked at."""
+        self.used.update(name for name in names_in(value) if name in self.params)
 
     def find(self, call: Call, kinds: tuple[str, ...]) -> Component | None:
         """Component that a call names, of one of these kinds; None, with a fault, where there is none or several."""
@@ -104,7 +115,7 @@ class Scope:
 
 def drop_circles(params: Mapping[str, Param], collector: Collector) -> dict[str, Param]:
     """Params that do not lead back to themselves; each circle is reported once."""
-    graph = {name: [n for n in _names(param.value) if n in params] for name, param in params.items()}
+    graph = {name: [n for n in names_in(param.value) if n in params] for name, param in params.items()}
     circular: set[str] = set()
     for path in _circles(graph):
         if circular.isdisjoint(path):
@@ -138,18 +149,21 @@ def _circles(graph: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
                 path[following] = iter(graph[following])
 
 
-def _names(value: Value) -> Iterator[str]:
+def names_in(value: Value) -> Iterator[str]:
+    """Yield every bare name in a value, which may be a param's."""
     if isinstance(value, Call):
-        if value.arguments is None:
+        if value.arguments is None and value.owner is None:
             yield value.name.text
         for argument in value.arguments or ():
-            yield from _names(argument.value)
+            yield from names_in(argument.value)
+    elif isinstance(value, Faulty):
+        yield from words_of(value.span)
     elif isinstance(value, ListValue):
         for item in value.items:
-            yield from _names(item)
+            yield from names_in(item)
     elif isinstance(value, MapValue):
         for _, entry in value.entries:
-            yield from _names(entry)
+            yield from names_in(entry)
 
 
 def plural(kind: str) -> str:

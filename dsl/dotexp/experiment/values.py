@@ -15,7 +15,7 @@ from dotexp.experiment.overrides import from_command_line
 from dotexp.experiment.scope import Scope
 from dotexp.language.diagnostics import closest
 from dotexp.language.source import Span
-from dotexp.language.syntax_tree import Call, Constant, ListValue, MapValue, Number, NumberRange, Text, Value
+from dotexp.language.syntax_tree import Call, Constant, Faulty, ListValue, MapValue, Number, NumberRange, Text, Value
 
 
 class Bad:
@@ -39,7 +39,11 @@ class Converter:
         if param is not None:
             self._refuse_hiding(written, expected)
         value = self.scope.follow(written)
+        if self.scope.is_undefined(value):
+            return BAD
         match value:
+            case Faulty():
+                return BAD
             case Number():
                 return self._number(value, written, expected, label)
             case Constant():
@@ -154,9 +158,9 @@ class Converter:
         if value.arguments is not None:
             return self._wrong(value, expected, label, f"`{name}(…)`")
         lowered = {"True": "true", "False": "false", "None": "none"}.get(name)
-        choices = [*expected.members, *sorted(known)]
+        choices = [*expected.members, *sorted(known), *(["none"] if expected.none else [])]
         near = lowered or closest(name, [*choices, *self.scope.params])
-        if choices:
+        if expected.members or known:
             help = f"{label} is one of: {', '.join(choices)}"
         else:
             help = f"{label} takes {expected.words()}"

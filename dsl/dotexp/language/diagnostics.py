@@ -59,6 +59,7 @@ CODES: Mapping[str, str] = {
     "E211": "a base file that cannot be used",
     "E212": "an override of something that does not exist",
     "E213": "a plugin that does not load",
+    "E214": "changes to a component where none is in force",
     # across statements
     "E301": "an unknown layer or group",
     "E302": "a list of the wrong length",
@@ -206,10 +207,11 @@ class Collector:
         return tuple(sorted(self.diagnostics, key=_position))
 
 
-def closest(name: str, choices: Iterable[str]) -> str | None:
-    """Likeliest intended choice for a misspelt name, or None when nothing is near."""
-    matches = get_close_matches(name.lower(), {c.lower(): c for c in choices}, n=1, cutoff=0.6)
-    return {c.lower(): c for c in choices}[matches[0]] if matches else None
+def closest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the likeliest intended choice for a misspelt name, or None where none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[matches[0]] if matches else None
 
 
 def render(diagnostic: Diagnostic) -> str:

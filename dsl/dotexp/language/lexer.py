@@ -13,7 +13,14 @@ from typing import NamedTuple
 from dotexp.language.characters import describe, mixed_scripts, odd_character
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.keywords import RESERVED
-from dotexp.language.literals import Reading, read_foreign_string, read_number, read_string, read_unclosed
+from dotexp.language.literals import (
+    Reading,
+    read_decimal_comma,
+    read_foreign_string,
+    read_number,
+    read_string,
+    read_unclosed,
+)
 from dotexp.language.source import HIDDEN, Source, Span
 
 END = "$END"
@@ -84,7 +91,61 @@ def tokenise(source: Source) -> tuple[list[Lexeme], list[Diagnostic]]:
             if fault is not None:
                 faults.append(fault)
         at = end
-    return lexemes, sorted(_once_a_line(faults), key=_start)
+    lexemes, commas = join_decimal_commas(lexemes)
+    return lexemes, sorted(_once_a_line([*faults, *commas]), key=_start)
+
+
+def join_decimal_commas(lexemes: list[Lexeme]) -> tuple[list[Lexeme], list[Diagnostic]]:
+    """Take two numbers with a comma between, no spaces, for one number where two cannot be meant.
+
+    That is behind a `=`, where an argument without a name cannot follow; where the second begins with a 0; and in a
+    list where every other comma has no space behind it.
+    """
+    candidates = [at for at, lexeme in enumerate(lexemes) if lexeme.type == "COMMA" and _touches_numbers(lexemes, at)]
+    listed = _decimal_commas_in_lists(lexemes) if candidates else set()
+    commas = [at for at in candidates if at in listed or _is_decimal(lexemes, at)]
+    faults = []
+    for at in reversed(commas):
+        whole, _, part = lexemes[at - 1 : at + 2]
+        span = Span(whole.source, whole.start, part.end)
+        reading = read_decimal_comma(whole.text, part.text, span)
+        lexemes[at - 1 : at + 2] = [_lexeme("NUMBER", reading.meant, span, reading.broken)]
+        if reading.fault is not None:
+            faults.append(reading.fault)
+    return lexemes, faults
+
+
+def _touches_numbers(lexemes: list[Lexeme], at: int) -> bool:
+    """Whether a comma stands between an integer and digits, without a space."""
+    if not 0 < at < len(lexemes) - 1 or not lexemes[at - 1].type == lexemes[at + 1].type == "NUMBER":
+        return False
+    whole, part = lexemes[at - 1].text, lexemes[at + 1].text
+    return bool(re.fullmatch(r"[+-]?[0-9]+", whole) and re.fullmatch(r"[0-9]+(?:[eE][+-]?[0-9]+)?%?", part))
+
+
+def _is_decimal(lexemes: list[Lexeme], at: int) -> bool:
+    before = [lexeme.type for lexeme in lexemes[max(0, at - 4) : at - 1] if lexeme.type not in TRIVIA]
+    goes_on = [lexeme.type for lexeme in lexemes[at + 2 : at + 4]] == ["COMMA", "NUMBER"]
+    return (before[-1:] == ["EQUAL"] and not goes_on) or bool(re.match(r"0[0-9]", lexemes[at + 1].text))
+
+
+def _decimal_commas_in_lists(lexemes: list[Lexeme]) -> set[int]:
+    """Commas of lists such as `[0,9, 0,99]`: every other one has no space behind it."""
+    found: set[int] = set()
+    commas: list[int] | None = None
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.type == "LSQB":
+            commas = []
+        elif lexeme.type == "RSQB" and commas:
+            touching = [_touches_numbers(lexemes, each) for each in commas]
+            if len(commas) > 1 and touching == [place % 2 == 0 for place in range(len(commas))]:
+                found.update(commas[::2])
+            commas = None
+        elif lexeme.type == "COMMA" and commas is not None:
+            commas.append(at)
+        elif lexeme.type not in ("NUMBER", *TRIVIA):
+            commas = None
+    return found
 
 
 # What looks like a number or a string is taken whole, so that a wrong one is one fault. Every branch is linear.
@@ -94,7 +155,7 @@ _PIECE = re.compile(
     r'|(?P<STRING>r"[^"\n]*"|"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*")'
     r'|(?P<UNCLOSED>r?"[^\n]*)'
     r"|(?P<FOREIGN>['‘’‚“”„«»`][^'‘’‚“”„«»`\n]*['‘’‚“”„«»`])"
-    r"|(?P<NUMBER>[+-]?\.?[0-9](?:[eE][+-](?=[0-9])|\.(?!\.)|\w)*%?)"
+    r"|(?P<NUMBER>[+-]?\.?[0-9](?:[eE][+\-‐‑‒–—−](?=[0-9])|\.(?!\.)|\w)*%?)"
     r"|(?P<NAME>[^\W\d]\w*(?:-+\w+)*)"
     r"|(?P<SIGN>\.\.|==|:=|=>|->|\*\*|//|[=,.()\[\]{}:*/%^+-])"
     r"|(?P<ODD>(?P<odd>.)(?P=odd)*)",

@@ -58,6 +58,15 @@ def read_number(span: Span) -> Reading:
     return Reading(meant or "0", fault, broken=not sure)
 
 
+def read_decimal_comma(whole: str, part: str, span: Span) -> Reading:
+    """Read `0,005` as 0.005. E105; `1,000` may be a thousand as well, so that nobody knows what it means."""
+    meant = f"{whole}.{part}"
+    thousands = re.fullmatch(r"[+-]?[1-9][0-9]{0,2}", whole) and re.fullmatch("[0-9]{3}", part)
+    help = f"{meant}, or {whole}{part}: thousands are written without a sign between" if thousands else ""
+    fault = Diagnostic("E105", "a decimal point is a `.`", span, suggestion=None if help else meant, help=help)
+    return Reading(meant, fault, broken=bool(thousands))
+
+
 def respell(text: str) -> tuple[str | None, bool]:
     """Right spelling of a wrong number, and whether it surely means the same.
 
@@ -67,6 +76,7 @@ def respell(text: str) -> tuple[str | None, bool]:
     if match := _HEXADECIMAL.fullmatch(number):
         return f"{match[1]}{int('0' + match[2], 0)}{percent}", True
     plain = re.sub(r"(?<=[0-9])_+(?=[0-9])", "", number)
+    plain = re.sub("[‐‑‒–—−]", "-", plain)
     plain = re.sub(r"^([+-]?)\.", r"\g<1>0.", plain)
     plain = re.sub(r"\.(?=$|[eE])", ".0", plain)
     if _NUMBER.fullmatch(plain):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -15,7 +14,7 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from dotexp.language.characters import experiment_name
 from dotexp.language.decoding import read
 from dotexp.language.diagnostics import Diagnostic
-from dotexp.language.keywords import FORMER, KEYWORDS, MODEL, STAGE, TOP
+from dotexp.language.keywords import BY_WORD, FORMER, KEYWORDS, MODEL, STAGE, TOP
 from dotexp.language.lalr import load_parser
 from dotexp.language.lexer import CLOSERS, END, TRIVIA, Lexeme, tokenise
 from dotexp.language.source import Source, Span
@@ -28,6 +27,7 @@ from dotexp.language.syntax_tree import (
     ModelBlock,
     StageBlock,
     Statement,
+    Unread,
     Value,
     Word,
 )
@@ -48,8 +48,13 @@ def parse(source: Source) -> tuple[Document, tuple[Diagnostic, ...]]:
     Raises nothing, whatever the text.
     """
     run = _Run(source, "start")
-    faults = run.faults
-    statements = tuple(_current(statement, faults) for statement in _sound(run.parse() or (), run.broken))
+    statements, faults = run.parse() or (), run.faults
+    if run.broken or run.given_up:
+        from dotexp.language.unread import mark_faults
+
+        statements = mark_faults(statements, run.broken, run.given_up, run.lead_of)
+    if FORMER:
+        statements = tuple(_current(statement, faults) for statement in statements)
     faults += [fault for statement in statements if (fault := _name_fault(statement)) is not None]
     return Document(source, statements), _in_order(faults)
 
@@ -107,6 +112,9 @@ class _Run:
         self.lexemes.append(Lexeme(END, "", source, end, end))
         self.faults = faults
         self.broken = [lexeme.start for lexeme in self.lexemes if lexeme.broken]
+        self.given_up: list[Unread] = []
+        self.returned: set[int] = set()
+        self.respelt: dict[int, str] = {}
         self.at = 0
         self.start = start
         self.brackets: list[Lexeme] = []
@@ -149,10 +157,16 @@ class _Run:
                 self.block = None
         return True
 
+    def lead_of(self, statement: Any) -> Word:
+        """Return a statement's keyword, a misspelt one as it was meant."""
+        lexeme = _keyword(statement, self.respelt)
+        assert lexeme is not None
+        return Word(lexeme.meant, lexeme.span)
+
     def _too_deep(self) -> bool:
         trouble = self._trouble()
         if trouble.inside:
-            self._give_up(trouble, None)
+            self._give_up(trouble, None, "")
         return bool(trouble.inside)
 
     def _mend(self) -> bool:
@@ -168,16 +182,22 @@ class _Run:
             return True
         if not trouble.inside:
             return False
-        self._give_up(trouble, mend.resume)
+        self._give_up(trouble, mend.resume, mend.meant)
         return True
 
     def _replace(self, mend: Mend) -> None:
         if not mend.clean:
             self.broken.append(self.lexemes[self.at - 1].start if self.at else 0)
         self.lexemes[self.at : self.at + mend.drop] = mend.insert
+        self.respelt.update((each.start, each.meant) for each in mend.insert if each.meant in BY_WORD)
 
-    def _give_up(self, trouble: Trouble, resume: int | None) -> None:
+    def _give_up(self, trouble: Trouble, resume: int | None, meant: str) -> None:
         """Go back to the list of members around the statement in trouble, and on to its next member."""
+        first = trouble.token if trouble.complete or trouble.lead is None else trouble.lead
+        if resume is not None and resume < trouble.at:  # going back to a place once more would not end
+            start = self.lexemes[resume].start
+            resume = None if start in self.returned else resume
+            self.returned.add(start)
         state = self.parser.parser_state
         if not trouble.complete:
             while state.state_stack[-1] not in self.language.lists:
@@ -189,6 +209,9 @@ class _Run:
         if self.at == trouble.at and self.lexemes[self.at].type != END and not self._trouble().can(trouble.token.type):
             self.at += 1
         self.brackets.clear()
+        keyword = Word(meant or first.meant, first.span)
+        end = max(first.end, self.lexemes[self.at - 1].end if self.at else 0)
+        self.given_up.append(Unread(keyword, Span(first.source, first.start, end)))
 
     def _trouble(self) -> Trouble:
         state = self.parser.parser_state
@@ -206,16 +229,17 @@ class _Run:
         from dotexp.language.recovery import Trouble
 
         return Trouble(
-            self.lexemes, self.at, can, inside, _keyword(lead), complete, tuple(self.brackets), self.block
+            self.lexemes, self.at, can, inside, _keyword(lead, self.respelt), complete, tuple(self.brackets), self.block
         )  # fmt: skip
 
 
-def _keyword(lead: Any) -> Lexeme | None:
-    """Keyword of a statement under way, or of one that is reduced already."""
+def _keyword(lead: Any, respelt: Mapping[int, str]) -> Lexeme | None:
+    """Return the keyword of a statement under way, or of one that is reduced already."""
     if isinstance(lead, Lexeme) or lead is None:
         return lead
-    word = lead.span.text.split(None, 1)[0].split("(")[0].split("{")[0]
-    return Lexeme("", word, lead.span.source, lead.span.start, lead.span.start + len(word))
+    span = lead.span
+    written = span.text.split(None, 1)[0].split("(")[0].split("{")[0]
+    return Lexeme("", respelt.get(span.start, written), span.source, span.start, span.start + len(written))
 
 
 def _can(language: Language, stack: tuple[int, ...], *types: str) -> bool:
@@ -236,36 +260,19 @@ def _can(language: Language, stack: tuple[int, ...], *types: str) -> bool:
     return True
 
 
-def _sound(statements: tuple[Statement, ...], broken: list[int]) -> Iterator[Statement]:
-    """Leave out the statements and members that hold what could not be understood."""
-    broken = sorted(broken)
-    for statement in statements:
-        if not _any_within(broken, statement.span):
-            yield statement
-        elif isinstance(statement, ModelBlock | StageBlock):
-            members = [member for member in statement.members if not _any_within(broken, member.span)]
-            yield statement._replace(members=tuple(members))  # type: ignore[arg-type]
-
-
-def _any_within(offsets: list[int], span: Span) -> bool:
-    at = bisect_left(offsets, span.start)
-    return at < len(offsets) and offsets[at] < span.end
-
-
 def _current(statement: Statement, faults: list[Diagnostic]) -> Statement:
     """Give a statement led by a former spelling its current keyword, with a warning."""
     if isinstance(statement, StageBlock | ModelBlock):
         members = tuple(_current(member, faults) for member in statement.members)  # type: ignore[arg-type]
         statement = statement._replace(members=members)  # type: ignore[arg-type]
-    lead = statement.keyword if isinstance(statement, Component | Listing) else _keyword(statement)
-    former = lead.text if lead is not None else ""
-    if former not in FORMER or lead is None:
+    lead = _keyword(statement, {})
+    if lead is None or lead.meant not in FORMER:
         return statement
-    current, span = FORMER[former], lead.span
+    former, current = lead.meant, FORMER[lead.meant]
     help = "the former name still works"
-    faults.append(Diagnostic("W507", f"`{former}` is now called `{current}`", span, suggestion=current, help=help))
-    if isinstance(statement, Component | Listing):
-        statement = statement._replace(keyword=Word(current, span))
+    faults.append(Diagnostic("W507", f"`{former}` is now called `{current}`", lead.span, suggestion=current, help=help))
+    if isinstance(statement, Component | Listing | Unread):
+        statement = statement._replace(keyword=Word(current, lead.span))
     return statement
 
 

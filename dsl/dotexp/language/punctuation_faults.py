@@ -197,9 +197,12 @@ def parentheses(t: Trouble) -> Mend | None:
         span = between(t.token, t.lexemes[end])
         fault = Diagnostic("E110", "there is no arithmetic", span, help="write the number itself")
         return Mend(fault, insert=(stand_in("NUMBER", "0", t.token),), drop=end + 1 - t.at)
-    fault = Diagnostic(
-        "E103", "parentheses hold a component's arguments; a list stands in `[ ]`", t.token.span, suggestion="["
-    )
+    message = "parentheses hold a component's arguments; a list stands in `[ ]`"
+    if inside and not any(lexeme.type == "COMMA" for lexeme in inside):
+        value = between(inside[0], inside[-1]).text
+        fault = Diagnostic("E103", message, between(t.token, t.lexemes[end]), suggestion=value)
+        return Mend(fault, insert=tuple(inside), drop=end + 1 - t.at, clean=True)
+    fault = Diagnostic("E103", message, t.token.span, suggestion="[")
     listed = (
         t.token._replace(type="LSQB", meant="["),
         *inside,

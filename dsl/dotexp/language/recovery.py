@@ -58,7 +58,8 @@ class Mend:
     """What to say (None: the fault is told already) and how to go on.
 
     `drop` lexemes are taken out and `insert` put in their place; with neither, the statement is given up and parsing
-    resumes at index `resume` (None: at the next statement). A `clean` mend leaves the statement as surely meant.
+    resumes at index `resume` (None: at the next statement); `meant` is the keyword that it was meant to have. A `clean`
+    mend leaves the statement as surely meant.
     """
 
     diagnostic: Diagnostic | None
@@ -66,6 +67,7 @@ class Mend:
     drop: int = 0
     resume: int | None = None
     clean: bool = False
+    meant: str = ""
 
 
 def stand_in(type: str, meant: str, near: Lexeme, broken: bool = False) -> Lexeme:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dotexp.language.diagnostics import Diagnostic, Related, closest
-from dotexp.language.keywords import LATER, LEADERS, MODEL, STAGE, TOP, Form, Keyword, keyword_of
+from dotexp.language.keywords import LATER, LEADERS, MODEL, RESERVED, STAGE, TOP, Form, Keyword, keyword_of
 from dotexp.language.lexer import END, Lexeme
 from dotexp.language.literals import quote, unquote
 from dotexp.language.punctuation_faults import (
@@ -22,6 +22,7 @@ from dotexp.language.recovery import (
     Trouble,
     between,
     first_on_line,
+    leads,
     needs,
     shown,
     stand_in,
@@ -40,6 +41,10 @@ _EXPECTED = {
     "LBRACE": "`{`",
     "LPAR": "`(`",
 }
+
+
+_SURE = 0.75
+"""Likeness of a misspelt keyword that is taken for the keyword, so that the statement is checked too."""
 
 
 def explain(trouble: Trouble) -> Mend:
@@ -145,6 +150,18 @@ def _quoted_name(t: Trouble, keyword: Keyword) -> Mend:
     return Mend(fault, insert=(t.token._replace(type="NAME", meant=name or "_", broken=name is None),), drop=1)
 
 
+def _swallowed_statement(t: Trouble) -> Mend | None:
+    """A name that is missing: the keyword of the next line was taken for it."""
+    if t.at < 2 or t.brackets or not leads(t.lexemes, t.at - 1):
+        return None
+    lead = t.lexemes[t.at - 2]
+    keyword = keyword_of(lead.meant) if lead.type in WORDS else None
+    if keyword is None or keyword.form not in (Form.name, Form.stage):
+        return None
+    fault = Diagnostic("E103", f"`{lead.meant}` is not complete: it needs {keyword.needs}", lead.span)
+    return Mend(fault, resume=t.at - 1)
+
+
 def _leading_word(t: Trouble) -> Mend | None:
     """A word where a statement may start, which leads none here."""
     token = t.token
@@ -160,24 +177,35 @@ def _leading_word(t: Trouble) -> Mend | None:
     near = closest(token.meant, words)
     same_line = not first_on_line(t.lexemes, t.at)
     if near is None and same_line and t.lead is not None:
-        if t.can("COMMA", token.type):
-            fault = Diagnostic(
-                "E103", f"a `,` is missing before {shown(token)}", token.span, suggestion=f", {token.text}"
-            )
-            return Mend(fault, insert=(stand_in("COMMA", ",", token),), clean=True)
-        return None
+        return _missing_comma(t)
     if near in ("except", "before"):
         return Mend(Diagnostic("E103", f"`{token.meant}` is out of place", token.span, suggestion=near))
+    return _unknown_statement(t, near)
+
+
+def _missing_comma(t: Trouble) -> Mend | None:
+    token = t.token
+    if not t.can("COMMA", token.type):
+        return None
+    fault = Diagnostic("E103", f"a `,` is missing before {shown(token)}", token.span, suggestion=f", {token.text}")
+    return Mend(fault, insert=(stand_in("COMMA", ",", token),), clean=True)
+
+
+def _unknown_statement(t: Trouble, near: str | None) -> Mend:
+    """A leading word that is no keyword: taken for the nearest one where what follows may follow that."""
+    token = t.token
     if t.after.type == "EQUAL" and t.inside == TOP and near is None:
-        help = "a named constant is declared by `param`"
-        return Mend(
-            Diagnostic(
-                "E109", f"unknown statement `{token.meant}`", token.span, suggestion=f"param {token.meant}", help=help
-            )
-        )
+        message, help = f"unknown statement `{token.meant}`", "a named constant is declared by `param`"
+        return Mend(Diagnostic("E109", message, token.span, suggestion=f"param {token.meant}", help=help))
     message = f"unknown statement `{token.meant}`" if t.inside == TOP else f"a {t.inside} has no member `{token.meant}`"
     help = "" if near else f"{_PLACES[t.inside]} stand {', '.join(LEADERS[t.inside])}"
-    return Mend(Diagnostic("E109", message, token.span, suggestion=near, help=help))
+    fault = Diagnostic("E109", message, token.span, suggestion=near, help=help)
+    if near is None:
+        return Mend(fault)
+    terminal = RESERVED[near]
+    if closest(token.meant, [near], cutoff=_SURE) and t.can(terminal, t.after.type):
+        return Mend(fault, insert=(token._replace(type=terminal, meant=near),), drop=1, clean=True)
+    return Mend(fault, meant=near)
 
 
 def _misplaced(t: Trouble) -> Mend:
@@ -209,6 +237,8 @@ def _incomplete(t: Trouble) -> Mend | None:
         return None
     token, lead = t.token, t.lead
     ends = token.type in (END, "RBRACE") or (token.meant in ANY_LEADER and first_on_line(t.lexemes, t.at))
+    if ends and t.before is not None and t.before.type == "EQUAL":
+        return Mend(Diagnostic("E103", "a value is missing behind this `=`", t.before.span), resume=t.at)
     if ends:
         return Mend(
             Diagnostic("E103", f"`{lead.meant}` is not complete: it needs {needs(lead.meant)}", lead.span), resume=t.at
@@ -243,6 +273,7 @@ _RULES = (
     missing_in_brackets,
     _header,
     _quoted_word,
+    _swallowed_statement,
     _leading_word,
     _incomplete,
 )

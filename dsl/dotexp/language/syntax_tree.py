@@ -5,10 +5,18 @@ Named tuples, since there are many: a data class takes five times as long to mak
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.source import Source, Span
+
+_WORD = re.compile(r"[^\W\d]\w*(?:-+\w+)*")
+
+
+def words_of(span: Span) -> list[str]:
+    """Return every word in a piece of text that could not be understood."""
+    return _WORD.findall(span.text)
 
 
 class Word(NamedTuple):
@@ -67,6 +75,12 @@ class MapValue(NamedTuple):
     span: Span
 
 
+class Faulty(NamedTuple):
+    """A value that could not be understood; its fault is reported."""
+
+    span: Span
+
+
 class Argument(NamedTuple):
     """One argument of a call; `name` is None for a positional one."""
 
@@ -87,7 +101,7 @@ class Call(NamedTuple):
     owner: Word | None = None
 
 
-Value = Number | NumberRange | Text | Constant | ListValue | MapValue | Call
+Value = Number | NumberRange | Text | Constant | ListValue | MapValue | Call | Faulty
 
 
 class LayerItem(NamedTuple):
@@ -174,10 +188,25 @@ class Groups(NamedTuple):
     span: Span
 
 
+class Unread(NamedTuple):
+    """A statement with a fault: its keyword, empty where it has none, so that it counts as written.
+
+    The names in its text count as used.
+    """
+
+    keyword: Word
+    span: Span
+
+    @property
+    def names(self) -> list[str]:
+        """Every word of its text, keywords included."""
+        return words_of(self.span)
+
+
 class ModelBlock(NamedTuple):
     """`model { … }`: members are components (body, head) and groups, in the order written."""
 
-    members: tuple[Component | Groups, ...]
+    members: tuple[Component | Groups | Unread, ...]
     span: Span
 
 
@@ -198,11 +227,11 @@ class StageBlock(NamedTuple):
     """`stage head { … }`: members are freeze statements, components (fit, loss, optimizer, data) and callbacks."""
 
     name: Word
-    members: tuple[Component | Freeze | Listing, ...]
+    members: tuple[Component | Freeze | Listing | Unread, ...]
     span: Span
 
 
-Statement = Version | Extends | ExperimentName | Seed | Param | Component | Listing | ModelBlock | StageBlock
+Statement = Version | Extends | ExperimentName | Seed | Param | Component | Listing | ModelBlock | StageBlock | Unread
 
 
 class Document(NamedTuple):
