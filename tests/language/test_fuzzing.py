@@ -11,7 +11,7 @@ import fuzzing
 import pytest
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts, Task
-from dotexp.experiment.experiment import Experiment
+from dotexp.experiment.experiment import Model
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import SpecError, as_json, render
 from dotexp.planning.plan import LayerCount
@@ -107,7 +107,7 @@ class Many:
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         return DataFacts(Task.ratings, 10**9, 10, users=5, items=5, range=(0.0, 5.0))
 
-    def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
+    def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         return (LayerCount("model", 10),)
 
     def run_folder(self, run: str) -> Path:

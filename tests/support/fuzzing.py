@@ -23,7 +23,7 @@ from types import FrameType
 
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts, Task
-from dotexp.experiment.experiment import Experiment
+from dotexp.experiment.experiment import Model
 from dotexp.experiment.json import as_json as experiment_json
 from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.experiment.text import as_text
@@ -66,10 +66,10 @@ class FakeProbe:
         )
         return self.known.setdefault(use.name, facts)
 
-    def layer_counts(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
+    def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Every layer of the model, some without parameters or norms."""
         return tuple(
-            LayerCount(name, *self.random.choice(((9, 2, 3), (5, 0, 0), (0, 0, 0)))) for name in experiment.model.layers
+            LayerCount(name, *self.random.choice(((9, 2, 3), (5, 0, 0), (0, 0, 0)))) for name in model.layers
         )
 
     def run_folder(self, run: str) -> Path:
