@@ -41,7 +41,7 @@ _TAKES = {
     Form.alone: "nothing",
 }
 _ONE = {Form.number: "number", Form.param: "value", Form.path: "path", Form.name: "name"}
-_USAGE = {Form.component: "{} COMPONENT", Form.listing: "{} COMPONENT, …", Form.settings: "{}(…)"}
+_USAGE = {Form.component: " COMPONENT", Form.listing: " COMPONENT, …", Form.settings: "(…)"}
 
 
 class Keyword(NamedTuple):
@@ -83,7 +83,7 @@ class Keyword(NamedTuple):
     @property
     def written(self) -> str:
         """How it is written, as the documentation shows it."""
-        return self.usage or f"`{_USAGE.get(self.form, self.example).format(self.word)}`"
+        return self.usage or (f"`{self.word}{_USAGE[self.form]}`" if self.form in _USAGE else f"`{self.example}`")
 
     @property
     def one(self) -> str:
