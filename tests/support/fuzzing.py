@@ -23,7 +23,7 @@ from types import FrameType
 
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts, Task
-from dotexp.experiment.experiment import Model
+from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.experiment.json import as_json as experiment_json
 from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.experiment.text import as_text
@@ -32,6 +32,7 @@ from dotexp.language.parser import parse, parse_freeze, parse_value, read
 from dotexp.language.source import HIDDEN, source_from_text
 from dotexp.planning.plan import LayerCount
 from dotexp.planning.planner import make_plan
+from dotexp.planning.rewrites.facts import StageFacts
 from fuzz_inputs import SPECS, Case, experiment, mutated, random_bytes, registry, text_by_grammar
 
 BUDGET = 5.0
@@ -68,9 +69,12 @@ class FakeProbe:
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Every layer of the model, some without parameters or norms."""
-        return tuple(
-            LayerCount(name, *self.random.choice(((9, 2, 3), (5, 0, 0), (0, 0, 0)))) for name in model.layers
-        )
+        return tuple(LayerCount(name, *self.random.choice(((9, 2, 3), (5, 0, 0), (0, 0, 0)))) for name in model.layers)
+
+    def stage_facts(self, stage: Stage, runtime: Runtime, seed: int) -> StageFacts:
+        """Any machine, any way to hold the data."""
+        device = self.random.choice((Device.cpu, Device.cuda, Device.mps))
+        return StageFacts(device, runtime.precision, *self.random.choices((True, False), k=2))
 
     def run_folder(self, run: str) -> Path:
         """A folder, or none."""

@@ -45,9 +45,8 @@ def _show_stage(console: Console, stage: StagePlan, estimate: Estimate) -> None:
         said = f"{high:g}" if low == high else f"{stage.momentum[0]:g} → {_turn(stage.momentum):g}"
         console.print(f"  momentum       {curve(stage.momentum)}  {said}", markup=False)
     for rewrite in stage.rewrites:
-        console.print(
-            f"  rewrite {rewrite.name}: {'applies' if rewrite.applies else 'no'}, {rewrite.reason}", markup=False
-        )
+        applies = "applies" if rewrite.applies else "does not apply"
+        console.print(f"  rewrite {rewrite.name} {applies}: {rewrite.reason}", markup=False)
     for hint in stage.hints:
         console.print(f"  hint: {hint}", markup=False)
     console.print(f"  estimate: {estimate.said()}", markup=False)

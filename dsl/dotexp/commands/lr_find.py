@@ -58,7 +58,7 @@ def sweep_spec(
     name = stage_of(resolved.experiment, stage).name
     choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
-    plan, warnings = make_plan(resolved, Probe(root, store))
+    plan, warnings = make_plan(resolved, Probe(root, store, device))
     if notify is not None:
         notify(warnings)
     index = [each.name for each in plan.stages].index(name)

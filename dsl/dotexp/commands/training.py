@@ -43,7 +43,7 @@ def run_spec(
 
     choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
-    plan, warnings = make_plan(resolved, Probe(root, store))
+    plan, warnings = make_plan(resolved, Probe(root, store, device))
     if notify is not None:
         notify(warnings)
     folder = create_run(plan.name, root)
@@ -72,13 +72,13 @@ def resume_run(
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.build.probe import Probe
     from dotexp.engine.executor import execute
-    from dotexp.engine.state.resuming import prepare
+    from dotexp.engine.state.resuming import prepare, recorded_device
 
     with run_lock(folder):
         if folder.status is Status.finished:
             return folder
         store = DataStore()
-        plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store))
+        plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
         resumption = prepare(plan, folder, registry.versions(), device, allow_changes)
         if notify is not None and resumption.notes:
             notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))
@@ -96,10 +96,11 @@ def repeat_run(
     """Do a finished run again in a temporary folder and compare."""
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.build.probe import Probe
+    from dotexp.engine.state.resuming import recorded_device
     from dotexp.engine.verification import verify_run
 
     store = DataStore()
-    plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store))
+    plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
     return verify_run(plan, folder, registry.versions(), store, device, listener)
 
 

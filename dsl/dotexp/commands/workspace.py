@@ -80,7 +80,7 @@ class Workspace:
         """
         from dotexp.engine.build.probe import Probe
 
-        plan, warnings = make_plan(load_spec(spec, set, self.registry), Probe(self.root, store))
+        plan, warnings = make_plan(load_spec(spec, set, self.registry), Probe(self.root, store, self.device))
         if notify is not None:
             notify(warnings)
         return plan

@@ -16,6 +16,7 @@ from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, machine
 from dotexp.engine.build.network import restore_network
+from dotexp.engine.training.ordering import read_batches
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.inference import Inference
@@ -79,11 +80,12 @@ def evaluate(
     workers: int = 0,
     look: Callable[[], None] = lambda: None,
     train: Part | None = None,
+    gather: bool = False,
 ) -> Evaluation:
     """Evaluate in evaluation mode, which the network is left in; every example counts the same.
 
     Metrics see the activated outputs, in float32. `look` is called after every batch, and may raise to stop. A ranking
-    metric is computed where the training part is given.
+    metric is computed where the training part is given. `gather` reads as the rewrite `gather_epoch` does.
     """
     if len(part) == 0:
         return Evaluation()
@@ -93,7 +95,7 @@ def evaluate(
     updated = {name: metric for name, metric in metrics.items() if not isinstance(metric, RankingMetric)}
     for metric in updated.values():
         metric.reset()
-    for batch in part.batches(torch.arange(len(part)), batch_size, None, device, workers):
+    for batch in read_batches(part, torch.arange(len(part)), batch_size, None, device, workers, gather):
         with cast():
             outputs = network(*batch.inputs)
             losses.append(loss(outputs, batch.targets))

@@ -18,7 +18,7 @@ from dotexp.engine.evaluation import Metric, evaluate, named_metrics
 from dotexp.engine.training.callbacks import StageCallbacks
 from dotexp.engine.training.loop import Machinery, StageLoop
 from dotexp.engine.training.proof import Proof
-from dotexp.experiment.experiment import OnOom, Precision
+from dotexp.experiment.experiment import OnOom, Precision, RewriteName
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.results import EpochRow
 from dotexp.sdk.callback import Training
@@ -95,6 +95,7 @@ class StageRun:
             numbers = evaluate(
                 self.network, self.loss, metrics, self.data.part("valid"), self.stage.batch_size, machinery.device,
                 machinery.cast, machinery.workers, look, self.data.part("train"),
+                self.stage.applies(RewriteName.gather_epoch),
             )  # fmt: skip
         except ValidationStopped:
             callbacks.after_validation()

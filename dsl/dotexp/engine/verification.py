@@ -47,7 +47,7 @@ def verify_run(
     """
     if run.status is not Status.finished or not run.model.exists():
         raise UsageError(f"{run.path} is {run.status}: only a finished run can be verified")
-    plan, device = as_before(plan, run.read_environment(), device)
+    plan, device = as_before(plan, run, device)
     changes = changed_environment(plan, run, plugins, device)
     with TemporaryDirectory(prefix="dotexp-verify-") as folder:
         again = RunFolder(Path(folder) / run.name)

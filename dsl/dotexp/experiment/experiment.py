@@ -85,6 +85,13 @@ class OnOom(StrEnum):
     in_pieces = "split"  # a member called split would hide the method of strings
 
 
+class RewriteName(StrEnum):
+    """Faster ways to the same bits that a plan may choose; `planning/rewrites/` decides on each."""
+
+    gather_epoch = "gather_epoch"
+    async_loss_check = "async_loss_check"
+
+
 class Runtime(Params):
     """How a run uses the machine."""
 
@@ -110,6 +117,7 @@ class Runtime(Params):
     on_oom: OnOom = Field(
         OnOom.stop, description="a batch that does not fit into memory: stop, or split it (batch norm sees the pieces)"
     )
+    without: tuple[RewriteName, ...] = Field((), description="rewrites that `plan` shows and that are not wanted")
 
 
 class Model(Frozen):

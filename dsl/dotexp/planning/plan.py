@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
-from dotexp.experiment.experiment import Freeze, Kept, Model, Runtime, Unfreeze
+from dotexp.experiment.experiment import Freeze, Kept, Model, RewriteName, Runtime, Unfreeze
 from dotexp.planning.inference import Inference
 
 FORMAT_VERSION = 1
@@ -43,9 +43,9 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A faster way to the same result: whether it applies to a stage, and why or why not."""
+    """A faster way to the same bits: whether it applies to a stage, and why or why not."""
 
-    name: str
+    name: RewriteName
     applies: bool
     reason: str
 
@@ -85,6 +85,10 @@ class StagePlan:
     def kept(self) -> Kept | None:
         """Kind of modules that go on training inside frozen layers."""
         return None if isinstance(self.freeze, Unfreeze) else self.freeze.kept
+
+    def applies(self, rewrite: RewriteName) -> bool:
+        """Whether a rewrite was decided on."""
+        return any(each.applies for each in self.rewrites if each.name is rewrite)
 
     @property
     def steps(self) -> int:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dotexp.components.component import RunWeights, Use
 from dotexp.components.facts import DataFacts
-from dotexp.experiment.experiment import Experiment, Model, Stage
+from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
 from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
 from dotexp.language.source import Span
 from dotexp.planning.identity import identity_text
 from dotexp.planning.plan import LayerCount, Plan, StagePlan
+from dotexp.planning.rewrites import decide
+from dotexp.planning.rewrites.facts import StageFacts
 from dotexp.planning.stages import batch_size_of, batches_per_step_of, plan_stage, policy_of
 
 MOST_STEPS = 10_000_000
@@ -31,6 +33,10 @@ class Probe(Protocol):
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count the parameters of every layer of the model, in order. Raises ComponentError."""
+        ...
+
+    def stage_facts(self, stage: Stage, runtime: Runtime, seed: int) -> StageFacts:
+        """Find out what rewrites depend on; the stage's data has been opened."""
         ...
 
     def run_folder(self, run: str) -> Path:
@@ -172,4 +178,6 @@ class _Planner:
         if steps < 3:
             message = f"the stage `{stage.name}` has {steps} step{'' if steps == 1 else 's'}, too few for a schedule"
             self.collector.report("W504", message, span)
-        return plan_stage(index, experiment, per_epoch, layers)
+        planned = plan_stage(index, experiment, per_epoch, layers)
+        found = self.probe.stage_facts(stage, experiment.runtime, experiment.seed)
+        return replace(planned, rewrites=decide(planned, found, experiment.runtime.without))

@@ -137,7 +137,7 @@ class TensorPart:
     """A part held in memory as tensors.
 
     `inputs` are the model's inputs, each (N, …), `targets` (N,) or (N, …). `prepare` maps a batch's inputs on the
-    device to what the model takes (say bytes to floats). An epoch is gathered once and then cut into views.
+    device to what the model takes (say bytes to floats).
     """
 
     def __init__(
@@ -156,18 +156,35 @@ class TensorPart:
     def batches(
         self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
     ) -> Iterator[Batch]:
-        """Gather the examples once and yield views of `batch_size` of them."""
-        columns_held = (*self._inputs, self._targets)
-        row = sum(tensor[:1].nbytes for tensor in columns_held)
+        """Gather each batch by itself."""
+        for rows in torch.split(order, batch_size):
+            yield self._batch([tensor[rows].to(device, non_blocking=True) for tensor in self._columns()])
+
+    def gathered_batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        """Yield the same batches, bit for bit, as views of columns that are gathered for many batches at once."""
+        row = sum(tensor[:1].nbytes for tensor in self._columns())
         batches = max(1, _GATHERED // max(1, row * batch_size))
         for piece in torch.split(order, batches * batch_size):
-            gathered = [tensor[piece].to(device, non_blocking=True) for tensor in columns_held]
+            gathered = [tensor[piece].to(device, non_blocking=True) for tensor in self._columns()]
             for columns in zip(*(torch.split(tensor, batch_size) for tensor in gathered), strict=True):
-                inputs = columns[:-1] if self._prepare is None else self._prepare(columns[:-1])
-                yield Batch(inputs, columns[-1])
+                yield self._batch([_aligned(column) for column in columns])
+
+    def _columns(self) -> tuple[Tensor, ...]:
+        return (*self._inputs, self._targets)
+
+    def _batch(self, columns: Sequence[Tensor]) -> Batch:
+        inputs = tuple(columns[:-1])
+        return Batch(inputs if self._prepare is None else self._prepare(inputs), columns[-1])
 
 
 _GATHERED = 1 << 26  # bytes
+
+
+def _aligned(view: Tensor) -> Tensor:
+    """Copy a view that does not begin where an allocation might: rounding may depend on the alignment."""
+    return view if view.data_ptr() % (64 if view.device.type == "cpu" else 256) == 0 else view.clone()
+
+
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _T = TypeVar("_T")
 

@@ -22,6 +22,11 @@ def choose_device(device: Device) -> torch.device:
     return torch.device(str(device))
 
 
+def planned_device(device: Device) -> Device:
+    """Return the device that a run would take; one that is asked for is taken at its word, be it there or not."""
+    return _available()[0] if device is Device.auto else device
+
+
 @contextmanager
 def machine(runtime: Runtime, override: Device | None = None) -> Iterator[torch.device]:
     """Set the machine up for a run and yield its device; afterwards everything global is as it was.

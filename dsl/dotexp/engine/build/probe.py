@@ -10,24 +10,39 @@ from torch import nn
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
+from dotexp.engine.build.devices import planned_device
 from dotexp.engine.build.network import Network, build_network, without_weights
 from dotexp.engine.training.freezing import BATCHNORMS, NORMS
-from dotexp.experiment.experiment import Model
+from dotexp.engine.training.guard import optimizer_skips
+from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.plan import LayerCount
+from dotexp.planning.rewrites.facts import StageFacts
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
+from dotexp.sdk.data import TensorPart
 
 
 class Probe:
-    """Looks at data and models for a planner; what it opens stays in `store`, for the run that may follow."""
+    """Looks at data and models for a planner; what it opens stays in `store`, for the run that may follow.
 
-    def __init__(self, runs: Path = DEFAULT_ROOT, store: DataStore | None = None) -> None:
+    `device` stands before the one that the spec says.
+    """
+
+    def __init__(self, runs: Path = DEFAULT_ROOT, store: DataStore | None = None, device: Device | None = None) -> None:
         self.store = store or DataStore()
         self._runs = runs
+        self._device = device
 
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         """Open the data and return its facts. Raises ComponentError where it cannot be used."""
         return self.store.get(use, seed).facts
+
+    def stage_facts(self, stage: Stage, runtime: Runtime, seed: int) -> StageFacts:
+        """Find out what rewrites depend on: the device, how the data is held, what the optimizer's kernels can do."""
+        device = planned_device(self._device or runtime.device)
+        part = self.store.get(stage.data, seed).part("train")
+        skips = device is Device.cuda and optimizer_skips(stage.optimizer)
+        return StageFacts(device, runtime.precision, isinstance(part, TensorPart), skips)
 
     def run_folder(self, run: str) -> Path:
         """Find the folder of the run that `weights = run("…")` names. Raises UsageError where it has no weights."""

@@ -47,11 +47,10 @@ def prepare(
     Damaged checkpoints are set aside, and told of in the notes. Raises RunError where all of them are damaged, or
     the plan has no such place; UsageError, naming each, for changes that were not allowed.
     """
-    before = run.read_environment() if run.environment.exists() else {}
     remove_leftovers(run.path)
     remove_leftovers(run.checkpoints)
     stored, notes = _stored(run)
-    plan, device = as_before(plan, before, device)
+    plan, device = as_before(plan, run, device)
     if stored is None:
         changes = changed_environment(plan, run, plugins, device)
     else:
@@ -87,16 +86,20 @@ def _stored(run: RunFolder) -> tuple[Stored | None, tuple[str, ...]]:
     return stored, told
 
 
-def as_before(plan: Plan, before: Mapping[str, Any], device: Device | None) -> tuple[Plan, Device | None]:
-    """Take the device and the threads that the run had: with other ones, its bits would be others.
+def recorded_device(run: RunFolder, device: Device | None) -> Device | None:
+    """The device that a run is resumed or repeated on: `device`, or the one that its environment.json names."""
+    if device is not None or not run.environment.exists():
+        return device
+    name = run.read_environment().get("device")
+    return Device(str(name).partition(":")[0]) if name else None
 
-    `before` is what environment.json holds; `device` goes before what it says.
-    """
-    if device is None and before.get("device"):
-        device = Device(str(before["device"]).partition(":")[0])
+
+def as_before(plan: Plan, run: RunFolder, device: Device | None) -> tuple[Plan, Device | None]:
+    """Take the device and the threads that the run had, since its bits depend on them; `device` stands before it."""
+    before = run.read_environment() if run.environment.exists() else {}
     if before.get("threads"):
         plan = replace(plan, runtime=plan.runtime.model_copy(update={"threads": int(before["threads"])}))
-    return plan, device
+    return plan, recorded_device(run, device)
 
 
 def changed_environment(

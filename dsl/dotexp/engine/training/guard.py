@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
+from dotexp.components.component import Use
 from dotexp.language.diagnostics import RunError
 
 Failure = Callable[[int, float], RunError]
@@ -115,14 +116,15 @@ class OnDevice:
             self.average.add(value)
 
 
-def guard_for(optimizer: Optimizer, device: torch.device, failure: Failure, scaled: bool = False) -> Guard:
-    """Choose the guard: on the device where it is CUDA and the optimizer's own kernel skips bad steps.
-
-    Where the loss is `scaled`, the flag that the kernel heeds is the scaler's.
-    """
-    if device.type == "cuda" and skips_on_device(optimizer) and not scaled:
-        return OnDevice(failure, optimizer, device)
-    return EachStep(failure)
+def optimizer_skips(use: Use) -> bool:
+    """Whether an optimizer, as it is built on CUDA, skips a step that is marked as bad on the device."""
+    if not torch.cuda.is_available():
+        return False
+    parameter = nn.Parameter(torch.zeros(1, device="cuda"))
+    try:
+        return skips_on_device(use.build([{"params": [parameter], "lr": 0.0, "weight_decay": 0.0, "name": "probe"}]))
+    except Exception:  # a plugin's optimizer may not take so small a parameter: every loss is read, then
+        return False
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:

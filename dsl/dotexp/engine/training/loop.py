@@ -22,14 +22,15 @@ from dotexp.engine.training.callbacks import StageCallbacks
 from dotexp.engine.training.controls import AppliedSchedule, Controls
 from dotexp.engine.training.freezing import freeze, training_mode
 from dotexp.engine.training.groups import parameter_groups, sparse_tables
-from dotexp.engine.training.guard import NotFiniteError, guard_for
+from dotexp.engine.training.guard import EachStep, Guard, NotFiniteError, OnDevice
 from dotexp.engine.training.loss_scale import LossScaler
 from dotexp.engine.training.micro_batches import MicroBatches
-from dotexp.engine.training.ordering import batches_of_pieces
+from dotexp.engine.training.ordering import batches_of_pieces, read_batches
 from dotexp.engine.training.polling import Polling
+from dotexp.experiment.experiment import RewriteName
 from dotexp.language.diagnostics import RunError
 from dotexp.planning.plan import StagePlan
-from dotexp.sdk.data import Batch, Part, Shuffling, TensorPart
+from dotexp.sdk.data import Batch, Part, Shuffling
 from dotexp.sdk.seeds import Draw, derive
 
 
@@ -98,7 +99,11 @@ class StageLoop:
             self._gradient = self._splitting
         elif stage.batches_per_step > 1:
             self._gradient = Accumulation(network, loss, cast, stage.batches_per_step, change, backward)
-        self._guard = guard_for(self.optimizer, machinery.device, self._not_finite, machinery.scaled)
+        self._guard: Guard = (
+            OnDevice(self._not_finite, self.optimizer, machinery.device)
+            if stage.applies(RewriteName.async_loss_check)
+            else EachStep(self._not_finite)
+        )
 
     @property
     def train_loss(self) -> float | None:
@@ -198,12 +203,14 @@ class StageLoop:
         self.machinery.seed(derive(self._seed, "step", self.stage.name, *position))
 
     def _batches(self, draw: Draw, done: int) -> Iterator[Batch]:
+        """The epoch's batches that are left after `done` steps."""
         stage, part, machinery = self.stage, self._part, self.machinery
         if done == stage.steps_per_epoch:
             return iter(())
+        gather = stage.applies(RewriteName.gather_epoch)
 
         def read(rows: Tensor) -> Iterator[Batch]:
-            return part.batches(rows, stage.batch_size, draw, machinery.device, machinery.workers)
+            return read_batches(part, rows, stage.batch_size, draw, machinery.device, machinery.workers, gather)
 
         each = stage.batches_per_step
         wanted = stage.steps_per_epoch * each
@@ -211,9 +218,7 @@ class StageLoop:
             return batches_of_pieces(part.order(draw.order()), stage.batch_size, done * each, wanted, read)
         generator = torch.Generator().manual_seed(draw.order())
         order = torch.randperm(len(part), generator=generator)[: wanted * stage.batch_size]
-        # Views of gathered tensors must lie in memory as they did before: rounding may depend on the alignment.
-        skipped = 0 if isinstance(part, TensorPart) else done * each
-        return islice(read(order[skipped * stage.batch_size :]), done * each - skipped, None)
+        return read(order[done * each * stage.batch_size :])
 
     def _from(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on, and note where it was they that failed between two steps: the state can be saved then."""
