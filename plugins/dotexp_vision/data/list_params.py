@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotexp import OfKind, Positional, Task, Use
-from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Separator
+from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
 from dotexp_vision.data.dataset_names import DATASETS, Known
@@ -48,7 +48,11 @@ class ImageListParams(ImageParams):
         None,
         description='what stands between a table\'s fields, one character or "::"; none: a tab in .tsv, else a comma',
     )
-    header: bool = Field(True, description="whether the first line of a text file names the columns")
+    header: Header | bool = Field(
+        Header.auto,
+        description="whether the first row of a text file names the columns; auto: unless it holds a file, a number or "
+        "a name as the other rows do",
+    )
     encoding: Encoding = Field("utf-8", description="encoding of a text file")
     valid: HeldOut = Field(
         0.2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dotexp as api
@@ -103,7 +104,7 @@ def test_other_forms_of_tables_give_the_same_data(tmp_path: Path, name: str) -> 
     else:
         frame.drop("blob").write_csv(tmp_path / name, separator="\t")
     expected, data = (load(path, suffix=".png", valid=0.25) for path in (plain, tmp_path / name))
-    assert data.facts == expected.facts
+    assert replace(data.facts, guesses={}) == replace(expected.facts, guesses={})
     assert names(data, "valid") == names(expected, "valid")
 
 
