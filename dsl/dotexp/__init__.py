@@ -14,7 +14,6 @@ from dotexp.version import __version__ as __version__
 if TYPE_CHECKING:
     from dotexp.commands.functions import evaluate, find_lr, plan, predict, report, resume, run, verify
     from dotexp.commands.interpreting import interpret
-    from dotexp.commands.predicting import Prediction
     from dotexp.commands.recommending import recommend, similar_items
     from dotexp.commands.workspace import Workspace
     from dotexp.components.component import (
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         former_members,
     )
     from dotexp.experiment.checking import check, load
+    from dotexp.export.predictor import Prediction
     from dotexp.language.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
 
 __all__ = [
@@ -92,7 +92,6 @@ __all__ = [
 _HOMES = {
     "dotexp.commands.functions": {"evaluate", "find_lr", "plan", "predict", "report", "resume", "run", "verify"},
     "dotexp.commands.interpreting": {"interpret"},
-    "dotexp.commands.predicting": {"Prediction"},
     "dotexp.commands.recommending": {"recommend", "similar_items"},
     "dotexp.commands.workspace": {"Workspace"},
     "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
@@ -102,6 +101,7 @@ _HOMES = {
         "former_members",
     },
     "dotexp.experiment.checking": {"check", "load"},
+    "dotexp.export.predictor": {"Prediction"},
     "dotexp.language.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},
 }
 

@@ -19,7 +19,7 @@ from dotexp.engine.build.weights import load_weights, save_weights
 from dotexp.engine.evaluation import build_metrics, evaluate, evaluate_run
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
-from dotexp.engine.prediction import predict
+from dotexp.engine.prediction import outputs_for, restore
 from dotexp.engine.training.groups import parameter_groups
 from dotexp.engine.training.guard import MovingAverage, OnDevice, skips_on_device
 from dotexp.engine.training.loop import Machinery, StageLoop
@@ -324,7 +324,7 @@ def test_prediction_gives_probabilities_of_the_saved_network(tmp_path: Path) -> 
     folder, _ = run(planned, tmp_path)
     images = torch.rand(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     encoded = Encoded([{"n": i} for i in range(5)], iter([(images[:3],), (images[3:],)]))
-    batches = list(predict(planned.inference, folder, encoded))
+    batches = list(outputs_for(restore(planned.inference, folder), encoded))
     assert [len(batch) for batch in batches] == [3, 2]
     found = torch.cat(batches)
     assert torch.is_grad_enabled()
@@ -336,7 +336,7 @@ def test_prediction_gives_probabilities_of_the_saved_network(tmp_path: Path) -> 
     torch.testing.assert_close(found.sum(1), torch.ones(5))
     folder.model.unlink()
     with pytest.raises(UsageError, match="no model to predict with"):
-        predict(planned.inference, folder, encoded)
+        restore(planned.inference, folder)
 
 
 def test_probe_reads_facts_and_counts_layers_without_weights(tmp_path: Path) -> None:

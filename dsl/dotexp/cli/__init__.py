@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "predict": ("dotexp.cli.predict", "Predict for new inputs with a run."),
     "report": ("dotexp.cli.report", "Write a run's report: one page with plots, in HTML."),
     "lr-find": ("dotexp.cli.lr_find", "Find a stage's learning rate by a sweep."),
+    "export": ("dotexp.cli.export", "Export a run's model, to be used elsewhere."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),

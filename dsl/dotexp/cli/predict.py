@@ -18,9 +18,9 @@ from dotexp.cli.output import (
     set_option,
 )
 from dotexp.cli.streams import output_failed
-from dotexp.commands.predicting import Prediction
 from dotexp.commands.recommending import recommend, similar_items
 from dotexp.commands.workspace import Workspace
+from dotexp.export.predictor import Prediction
 
 _SHOWN = 5
 

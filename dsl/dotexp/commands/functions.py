@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotexp.commands.predicting import Prediction
 from dotexp.commands.references import DeviceName, Inputs, RunReference
 from dotexp.commands.training import Notify
 from dotexp.commands.workspace import Workspace
 from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind
 from dotexp.experiment.checking import Overrides, SpecPath
 from dotexp.experiment.resolve import Resolved
+from dotexp.export.predictor import Prediction
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import DEFAULT_ROOT, RunFolder
 

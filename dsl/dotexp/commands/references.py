@@ -9,6 +9,7 @@ from dotexp.components.registry import Registry
 from dotexp.experiment.checking import Overrides, SpecPath, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
+from dotexp.export.bundle import is_bundle, require_sound
 from dotexp.language.diagnostics import UsageError
 from dotexp.runs.folder import RunFolder, newest_unfinished, open_run
 
@@ -37,8 +38,14 @@ def as_inputs(inputs: Inputs) -> list[str]:
 
 
 def find_run(run: RunReference, root: Path) -> RunFolder:
-    """Find a run; an experiment's name stands for its newest finished run. Raises UsageError where there is none."""
-    return run if isinstance(run, RunFolder) else open_run(str(run), root)
+    """Find a run or a bundle; an experiment's name stands for its newest finished run.
+
+    Raises UsageError where there is none, and for a bundle whose files are not as they were written.
+    """
+    found = run if isinstance(run, RunFolder) else open_run(str(run), root)
+    if is_bundle(found.path):
+        require_sound(found.path)
+    return found
 
 
 def find_unfinished(run: RunReference, root: Path) -> RunFolder:

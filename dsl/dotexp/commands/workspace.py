@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dotexp.commands.exporting import export_run
 from dotexp.commands.lr_find import rates_of, sweep_spec
-from dotexp.commands.predicting import Prediction, predictions
+from dotexp.commands.predicting import make_predictor
 from dotexp.commands.references import (
     DeviceName,
     Inputs,
@@ -27,6 +28,8 @@ from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind
 from dotexp.experiment.checking import Overrides, SpecPath, check, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
+from dotexp.export.formats import Format
+from dotexp.export.predictor import Prediction
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from dotexp.engine.evaluation import Evaluation
     from dotexp.engine.events import Listener
     from dotexp.engine.verification import Verification
+    from dotexp.export.formats import Exported
     from dotexp.reporting import Report
 
 
@@ -142,7 +146,25 @@ class Workspace:
 
     def iter_predictions(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> Iterator[Prediction]:
         """Predict as `predict`, yielding one prediction at a time, in bounded memory."""
-        yield from predictions(self.open(run), as_inputs(inputs), self.registry, self.device, tta)
+        predictor = make_predictor(self.open(run), (), self.registry, self.device)
+        yield from predictor.predictions(as_inputs(inputs), tta)
+
+    def export(
+        self,
+        run: RunReference,
+        to: Format | str = Format.bundle,
+        out: str | Path | None = None,
+        *,
+        set: Overrides = (),
+        samples: Inputs = (),
+    ) -> Exported:
+        """Export a finished run's model: a bundle is a folder that `predict` takes in place of the run.
+
+        `out` is the path to write (None: named after the run, in the current folder). The export is compared on sample
+        inputs, `samples` or else validation examples; `set` may say where the data is now. Raises UsageError where
+        `out` exists, RunError where the export gives other outputs than the model.
+        """
+        return export_run(self.open(run), to, out, set, as_inputs(samples), self.registry)
 
     def report(self, run: RunReference, set: Overrides = ()) -> Report:
         """Write a run's report.html anew and return what is in it; a failed or interrupted run has one, too.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,48 +22,44 @@ PLAIN_SHARE = 0.25
 """Share of the plain pass where varied ones are averaged: fastai's `beta`."""
 
 
-def predict(
-    inference: Inference, run: RunFolder, encoded: Encoded, device: Device | None = None, tta: int = 0
-) -> Iterator[Tensor]:
-    """Return an iterator over the activated outputs of each batch, (B,) or (B, outputs), float32 on the CPU.
+@dataclass(frozen=True)
+class Restored:
+    """A run's network and loss in evaluation mode, on a device."""
 
-    Probabilities that sum to 1 for a classification, values in the data's units for a regression. The last stage's
-    loss activates them. With `tta` they are 0.25 of the plain outputs and 0.75 of the mean of so many passes over
-    inputs varied as in training, drawn from the experiment's seed. Raises UsageError where the run has no model, or
-    nothing varies the inputs, ComponentError E405 where the weights do not fit.
-    """
-    _require_model(run)
-    batches = _passes(inference, encoded, tta)
-    network, loss, chosen = _restored(inference, run, device)
-    return _outputs(inference, network, loss, batches, chosen)
+    inference: Inference
+    network: Network
+    loss: nn.Module
+    device: torch.device
 
 
-def trained(
-    inference: Inference, run: RunFolder, open_data: Callable[[], Data], device: Device | None = None
-) -> Trained:
-    """Restore a run's model for a data component's questions. Raises as `predict`."""
-    _require_model(run)
-    network, loss, chosen = _restored(inference, run, device)
-    model = next(network.children())
-    vocabulary = run.read_facts().vocabulary
-
-    def scores(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor]:
-        return _outputs(inference, network, loss, ((inputs,) for inputs in batches), chosen)
-
-    return Trained(model, scores, vocabulary, open_data)
-
-
-def _require_model(run: RunFolder) -> None:
+def restore(inference: Inference, run: RunFolder, device: Device | None = None) -> Restored:
+    """Restore a run's network. Raises UsageError where the run has no model, ComponentError E405 where it differs."""
     if not run.model.exists():
         raise UsageError(f"{run.path} has no model to predict with: the run is {run.status}")
-
-
-def _restored(inference: Inference, run: RunFolder, device: Device | None) -> tuple[Network, nn.Module, torch.device]:
     with machine(inference.runtime, device) as chosen:
         facts = run.read_facts()
         network = restore_network(inference.model, facts, run.model).to(chosen).eval()
         loss: nn.Module = inference.loss.build(facts).to(chosen)
-    return network, loss, chosen
+    return Restored(inference, network, loss, chosen)
+
+
+def outputs_for(restored: Restored, encoded: Encoded, tta: int = 0) -> Iterator[Tensor]:
+    """Return an iterator over the activated outputs of each batch, (B,) or (B, outputs), float32 on the CPU.
+
+    Probabilities that sum to 1 for a classification, values in the data's units for a regression. The last stage's
+    loss activates them. With `tta` they are 0.25 of the plain outputs and 0.75 of the mean of so many passes over
+    augmented inputs, drawn from the experiment's seed. Raises UsageError where nothing augments the inputs.
+    """
+    return _outputs(restored, _passes(restored.inference, encoded, tta))
+
+
+def trained(restored: Restored, vocabulary: Mapping[str, Any], open_data: Callable[[], Data]) -> Trained:
+    """Return a restored model as a data component's questions want it."""
+
+    def scores(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor]:
+        return _outputs(restored, ((inputs,) for inputs in batches))
+
+    return Trained(next(restored.network.children()), scores, vocabulary, open_data)
 
 
 def _passes(inference: Inference, encoded: Encoded, tta: int) -> Iterator[tuple[tuple[Tensor, ...], ...]]:
@@ -76,25 +74,20 @@ def _passes(inference: Inference, encoded: Encoded, tta: int) -> Iterator[tuple[
     return zip(encoded.batches, *varied, strict=True)
 
 
-def _outputs(
-    inference: Inference,
-    network: Network,
-    loss: nn.Module,
-    batches: Iterator[tuple[tuple[Tensor, ...], ...]],
-    device: torch.device,
-) -> Iterator[Tensor]:
-    cast = autocast(device, inference.runtime.precision)
+def _outputs(restored: Restored, batches: Iterator[tuple[tuple[Tensor, ...], ...]]) -> Iterator[Tensor]:
+    runtime, device = restored.inference.runtime, restored.device
+    cast = autocast(device, runtime.precision)
     here = Device(device.type)
 
     def activated(inputs: tuple[Tensor, ...]) -> Tensor:
         with cast():
-            outputs = network(*(tensor.to(device) for tensor in inputs))
-        answer: Tensor = loss.activate(outputs.float())  # type: ignore[operator]
+            outputs = restored.network(*(tensor.to(device) for tensor in inputs))
+        answer: Tensor = restored.loss.activate(outputs.float())  # type: ignore[operator]
         return answer.float()
 
     for passes in batches:
         # Nothing global may stay changed while whoever asked has the word, so both are entered for each batch.
-        with machine(inference.runtime, here), torch.no_grad():
+        with machine(runtime, here), torch.no_grad():
             plain, *varied = map(activated, passes)
             answers = torch.stack(varied).mean(0).lerp(plain, PLAIN_SHARE) if varied else plain
         yield answers.cpu()

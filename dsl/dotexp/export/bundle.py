@@ -1,0 +1,175 @@
+"""Bundles: a folder with all that prediction needs, checked against its sample inputs and outputs on loading.
+
+It is laid out as a run's folder, so that whatever takes a run takes a bundle, and as a model on the Hugging Face Hub:
+README.md is the model card, model.safetensors the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotexp.export.files import checksum, new_folder
+from dotexp.export.formats import Exported, Format
+from dotexp.export.portable import portable_text
+from dotexp.language.diagnostics import UsageError
+from dotexp.runs.files import read_json, write_json, write_text
+from dotexp.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dotexp.export.predictor import Predictor
+    from dotexp.export.samples import Samples
+
+FORMAT_VERSION = 1
+MANIFEST = "bundle.json"
+SAMPLES = "samples.safetensors"
+CARD = "README.md"
+_SHOWN = 5
+
+
+def write_bundle(predictor: Predictor, samples: Samples, path: Path) -> Exported:
+    """Write a bundle of a finished run as a new folder, read it back, and compare its outputs with the run's.
+
+    Raises UsageError where the run is not finished or `path` exists.
+    """
+    from dotexp.export.card import answer_text, model_card
+    from dotexp.export.samples import save_samples
+
+    run = predictor.folder
+    result = run.read_result()
+    if result is None:
+        raise UsageError(f"{run.path} is {run.status}: a bundle is made of a finished run")
+    answers = [
+        (name, answer_text(predictor.read({"input": name}, output).value))
+        for name, output in zip(samples.names, samples.outputs.tolist(), strict=False)
+    ]
+    with new_folder(path) as folder:
+        bundle = RunFolder(folder)
+        write_text(bundle.resolved, portable_text(predictor.experiment))
+        bundle.write_facts(predictor.facts)
+        bundle.write_result(result)
+        bundle.model.write_bytes(run.model.read_bytes())
+        save_samples(samples, folder / SAMPLES)
+        files = sorted(file for file in folder.iterdir() if file.is_file())
+        manifest = _manifest(predictor, samples)
+        manifest["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)} for file in files}
+        write_json(folder / MANIFEST, manifest)
+        write_text(folder / CARD, model_card(predictor.experiment, run, answers))
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        largest = _read_back(folder, samples)
+    return Exported(path, Format.bundle, size, len(samples.outputs), largest)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a folder is a bundle."""
+    return (path / MANIFEST).is_file()
+
+
+def require_sound(path: Path) -> None:
+    """Raise UsageError, naming every file that is missing or not as it was written, unless a bundle is whole."""
+    manifest = read_json(path / MANIFEST)
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        raise UsageError(f"{path} is a bundle of format {version}, and this dotexp reads format {FORMAT_VERSION}")
+    files = manifest.get("files")
+    if not isinstance(files, Mapping) or not files:
+        raise UsageError(f"{path / MANIFEST} lists no files: it is not a bundle's")
+    faults = [f"{name} {fault}" for name, row in files.items() if (fault := _fault(path / Path(name).name, row))]
+    if faults:
+        more = f", and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise UsageError(f"the bundle {path} is damaged: {', '.join(faults[:_SHOWN])}{more}; copy it again")
+
+
+def require_same_outputs(predictor: Predictor) -> None:
+    """Raise UsageError unless a bundle's model gives its sample outputs for its sample inputs here."""
+    from dotexp.engine.environment import versions
+    from dotexp.export.samples import difference, load_samples
+
+    path = predictor.folder.path
+    samples = load_samples(path / SAMPLES)
+    manifest = read_json(path / MANIFEST)
+    found = predictor.outputs(samples.inputs)
+    largest = difference(found, samples.outputs)
+    allowed = tolerance_for(predictor)
+    if not largest <= allowed:
+        changed = "; ".join(_changes(manifest.get("versions") or {}, versions({})))
+        why = f"; versions since: {changed}" if changed else ""
+        raise UsageError(
+            f"the bundle {path} gives other outputs here than where it was made: they differ by {largest:.3g}, "
+            f"and {allowed:g} is allowed{why}"
+        )
+
+
+def tolerance_for(predictor: Predictor) -> float:
+    """Largest difference allowed from outputs computed elsewhere: more for 16-bit numbers, or off the CPU."""
+    from dotexp.experiment.experiment import Precision
+    from dotexp.export.samples import ROUGH_TOLERANCE, TOLERANCE
+
+    exact = predictor.experiment.runtime.precision is Precision.f32
+    return TOLERANCE if exact and predictor.restored.device.type == "cpu" else ROUGH_TOLERANCE
+
+
+def _read_back(folder: Path, samples: Samples) -> float:
+    """Restore a bundle's model, and return the largest difference of its outputs from the samples'."""
+    from dotexp.experiment.checking import load
+    from dotexp.experiment.experiment import Device
+    from dotexp.export.predictor import Predictor
+    from dotexp.export.samples import difference
+
+    bundle = RunFolder(folder)
+    predictor = Predictor(load(bundle.resolved).experiment, bundle, Device.cpu)
+    require_same_outputs(predictor)
+    return difference(predictor.outputs(samples.inputs), samples.outputs)
+
+
+def _manifest(predictor: Predictor, samples: Samples) -> dict[str, Any]:
+    from dotexp.engine.environment import versions
+    from dotexp.experiment.json import as_json
+
+    facts = predictor.facts
+    data: dict[str, Any] = as_json(predictor.experiment)["data"]
+    data["params"] = {name: _named(value) for name, value in data["params"].items()}
+    return {
+        "format_version": FORMAT_VERSION,
+        "experiment": predictor.experiment.name,
+        "run": predictor.folder.name,
+        "task": str(facts.task),
+        "classes": None if facts.classes is None else list(facts.classes),
+        "preprocessing": {"data": data, "normalize": normalization(predictor)},
+        "inputs": [_signature(tensor) for tensor in samples.inputs],
+        "outputs": _signature(samples.outputs),
+        "samples": {"count": len(samples.outputs), "names": list(samples.names)},
+        "versions": versions({}),
+    }
+
+
+def normalization(predictor: Predictor) -> dict[str, list[float]] | None:
+    """Mean and standard deviation of each channel that the model itself normalises images with."""
+    tensors = predictor.restored.network.state_dict()
+    if "normalize.mean" not in tensors:
+        return None
+    return {name: tensors[f"normalize.{name}"].flatten().tolist() for name in ("mean", "std")}
+
+
+def _signature(tensor: Tensor) -> dict[str, Any]:
+    return {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": ["batch", *tensor.shape[1:]]}
+
+
+def _named(value: Any) -> Any:
+    """Leave of an absolute path its last name."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _fault(file: Path, row: Any) -> str:
+    if not file.is_file():
+        return "is missing"
+    return "" if isinstance(row, Mapping) and checksum(file) == row.get("sha256") else "is not as it was written"
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name, version in now.items():
+        if before.get(name) != version:
+            yield f"{name} {before.get(name)}, now {version}"

@@ -1,0 +1,141 @@
+"""The model card of a bundle: README.md in the form that the Hugging Face Hub reads, from the run's own records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dotexp.components.component import Use
+from dotexp.components.facts import DataFacts, Task
+from dotexp.experiment.experiment import Experiment
+from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import RunResult, StageResult
+
+_PIPELINES: Mapping[str, str] = {
+    Task.classification: "image-classification",
+    Task.multilabel: "image-classification",
+    Task.regression: "image-feature-extraction",
+}
+_LISTED = 50
+_SHOWN = 8
+
+
+def model_card(experiment: Experiment, run: RunFolder, samples: Sequence[tuple[str, str]]) -> str:
+    """Write the card: what the model is, the data and metrics of its run, how to use it.
+
+    `samples` are names and answers.
+    """
+    facts = run.read_facts()
+    result = run.read_result()
+    stage = result.stages[-1] if result and result.stages else None
+    sections = [
+        _header(experiment, facts, stage),
+        _title(experiment, run),
+        _use(facts),
+        _data(experiment.stages[-1].data, facts),
+        _metrics(stage),
+        _training(experiment, result),
+        _samples(samples),
+    ]
+    return "\n".join(line for section in sections for line in section)
+
+
+def _header(experiment: Experiment, facts: DataFacts, stage: StageResult | None) -> Iterator[str]:
+    yield from ("---", "library_name: dotexp")
+    if experiment.model.body is not None and facts.task in _PIPELINES:
+        yield f"pipeline_tag: {_PIPELINES[facts.task]}"
+    yield from ("tags:", "- dotexp", f"- {facts.task}")
+    numbers = [(name, value) for name, value in stage.metrics.items() if isinstance(value, float)] if stage else []
+    if numbers:
+        task = _PIPELINES.get(facts.task, str(facts.task))
+        yield from ("model-index:", f"- name: {experiment.name}", "  results:", "  - task:", f"      type: {task}")
+        yield from ("    dataset:", f"      name: {experiment.data.name}", f"      type: {experiment.data.name}")
+        yield from ("      split: validation", "    metrics:")
+        for name, value in numbers:
+            yield from (f"    - type: {name}", f"      value: {value!r}")
+    yield from ("---", "")
+
+
+def _title(experiment: Experiment, run: RunFolder) -> Iterator[str]:
+    yield from (f"# {experiment.name}", "")
+    if experiment.description:
+        yield from (_text(experiment.description), "")
+    model = experiment.model
+    parts = [use.name for use in (model.whole, model.body, model.head) if use is not None]
+    what = f"`{parts[0]}` model" if model.whole is not None else f"`{'` body with the head `'.join(parts)}`"
+    weights = None if model.body is None else dict(model.body.params).get("weights")
+    start = " started from another run's weights" if isinstance(weights, Use) else ""
+    yield from (f"The model: {what}{start}. Trained by dotexp in the run `{run.name}`.", "")
+
+
+def _use(facts: DataFacts) -> Iterator[str]:
+    example = "196:242" if facts.users is not None else "photo.jpg"
+    yield from ("## Use", "", "```sh", f"spec-runner predict FOLDER {example}", "```", "")
+    call = f'Workspace().predict("FOLDER", "{example}")'
+    yield from ("```python", "from dotexp import Workspace", "", call, "```", "")
+    if facts.users is None:
+        yield from ('As a body\'s weights in a spec: `weights = "FOLDER"`.', "")
+
+
+def _data(data: Use, facts: DataFacts) -> Iterator[str]:
+    yield from ("## Data", "", "| | |", "|---|---|", f"| data | `{data.name}` |", f"| task | {facts.task} |")
+    yield f"| training, validation, test examples | {facts.train:,}, {facts.valid:,}, {facts.test:,} |"
+    if facts.classes is not None:
+        more = f", and {len(facts.classes) - _LISTED:,} more" if len(facts.classes) > _LISTED else ""
+        yield f"| {len(facts.classes):,} classes | {', '.join(map(_text, facts.classes[:_LISTED]))}{more} |"
+    if facts.users is not None:
+        yield f"| users, items | {facts.users:,}, {facts.items:,} |"
+    if facts.range is not None:
+        yield f"| range of the training targets | {facts.range[0]:g} to {facts.range[1]:g} |"
+    yield from (f"| fingerprint | `{facts.fingerprint}` |", "")
+    for note in facts.notes:
+        yield f"- {_text(note)}"
+    if facts.notes:
+        yield ""
+
+
+def _metrics(stage: StageResult | None) -> Iterator[str]:
+    yield from ("## Metrics", "")
+    if stage is None:
+        yield from ("The run recorded none.", "")
+        return
+    yield from ("On the validation set, after the last epoch:", "", "| metric | value |", "|---|---|")
+    yield f"| loss | {_number(stage.valid_loss)} |"
+    yield from (f"| {name} | {_number(value)} |" for name, value in stage.metrics.items())
+    yield ""
+
+
+def _training(experiment: Experiment, result: RunResult | None) -> Iterator[str]:
+    yield from ("## Training", "", f"Seed {experiment.seed}; `resolved.exp` holds every setting.", "")
+    if result is None:
+        return
+    for stage in result.stages:
+        yield f"- stage `{stage.name}`: {stage.epochs} epoch{'s' * (stage.epochs != 1)}, {stage.steps:,} steps"
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    yield from (f"- {result.parameters:,} parameters, {result.seconds:.0f} s on {result.device}", f"- {versions}", "")
+
+
+def _samples(samples: Sequence[tuple[str, str]]) -> Iterator[str]:
+    held = "`samples.safetensors` holds inputs and outputs that the bundle is checked against."
+    yield from ("## Samples", "", held, "")
+    if samples:
+        yield from ("| input | prediction |", "|---|---|")
+        yield from (f"| {_text(name)} | {_text(answer)} |" for name, answer in samples[:_SHOWN])
+        yield ""
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else json.dumps(value)
+
+
+def _text(value: str) -> str:
+    """Escape text for a cell of a table."""
+    return " ".join(value.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def answer_text(value: Any) -> str:
+    """Write a prediction's value for the card."""
+    if isinstance(value, tuple):
+        return ", ".join(map(answer_text, value))
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,61 @@
+"""Files of an export: a new folder filled aside and moved into place, and checksums of what is in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from secrets import token_hex
+
+from dotexp.language.diagnostics import UsageError
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill, moved to `path` when the block ends and removed where it raises.
+
+    Raises UsageError where `path` exists or cannot be made.
+    """
+    require_new(path)
+    aside = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        os.rename(aside, path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write a file at, moved to `path` when the block ends and removed where it raises.
+
+    Raises UsageError where `path` exists or cannot be made.
+    """
+    require_new(path)
+    aside = path.with_name(f".{token_hex(6)}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.rename(aside, path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def require_new(path: Path) -> None:
+    """Raise UsageError where a path exists already."""
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists already: name another with --out, or remove it")
+
+
+def checksum(path: Path) -> str:
+    """Return a file's SHA-256, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

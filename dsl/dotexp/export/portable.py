@@ -1,0 +1,50 @@
+"""An experiment as text that names nothing of the machine it ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from dotexp.experiment.experiment import Experiment
+from dotexp.experiment.text import as_text, value_text
+
+
+def portable_text(experiment: Experiment) -> str:
+    """Write an experiment out in full, each path by its last name and the body's weights as none unless published.
+
+    What is left out is not needed to predict, evaluate or train on: the weights are the bundle's own.
+    """
+    bare = _without_local_weights(experiment)
+    text = as_text(bare)
+    for path in sorted(set(_paths(bare)), key=lambda path: -len(str(path))):
+        text = text.replace(value_text(path), value_text(path.name))
+    return text
+
+
+def _without_local_weights(experiment: Experiment) -> Experiment:
+    """Replace weights that are a file or another run by none; published ones, such as `imagenet`, stay named."""
+    body = experiment.model.body
+    weights = None if body is None else dict(body.params).get("weights")
+    if body is None or weights is None or isinstance(weights, Enum):
+        return experiment
+    bare = body.model_copy(update={"params": body.params.model_copy(update={"weights": None})})
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"body": bare})})
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Yield every path among an experiment's values."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, item in value:
+            yield from _paths(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _paths(item)

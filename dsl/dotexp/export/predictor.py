@@ -1,0 +1,147 @@
+"""A trained model ready for new inputs, restored from a run's folder or from a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from dotexp.components.component import DataContext, Use, load_attribute
+from dotexp.components.facts import DataFacts, Task
+from dotexp.experiment.experiment import Device, Experiment
+from dotexp.language.diagnostics import ComponentError, UsageError
+from dotexp.planning.inference import inference_of
+from dotexp.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dotexp.engine.prediction import Restored
+    from dotexp.sdk.data import Data, Encoded, Trained
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run predicts for one input.
+
+    `input` names it (a path, a user and an item); `value` is the class, the classes that apply, or the number;
+    `probabilities` are by class; `unknown` lists which of a pair's ids the training data did not have, and `stand_in`
+    says what the model took in their place.
+    """
+
+    input: dict[str, Any]
+    value: str | float | tuple[str, ...] | tuple[float, ...]
+    probabilities: dict[str, float] | None = None
+    unknown: tuple[str, ...] = field(default=())
+    stand_in: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """`predict --json`'s row."""
+        row: dict[str, Any] = {**self.input, "value": self.value}
+        if self.probabilities is not None:
+            row["probabilities"] = self.probabilities
+        return {**row, "unknown": list(self.unknown), "stand_in": self.stand_in} if self.unknown else row
+
+
+class Predictor:
+    """A trained model with its data's vocabulary: encodes inputs, computes outputs, and reads them as predictions.
+
+    The model is restored once, when the predictor is made. Raises UsageError where the folder has no model,
+    ComponentError E405 where its weights do not fit.
+    """
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, device: Device | None = None) -> None:
+        from dotexp.engine.prediction import restore
+
+        self.experiment = experiment
+        self.folder = folder
+        self.facts: DataFacts = folder.read_facts()
+        self.data: Use = experiment.stages[-1].data
+        self.restored: Restored = restore(inference_of(experiment), folder, device)
+        whole = experiment.model.whole
+        self._stand_in = whole.facts.unknown if whole is not None else ""
+
+    def encode(self, inputs: Sequence[Any]) -> Encoded:
+        """Encode inputs as the data does. Raises UsageError for inputs of another kind."""
+        if self.data.component.encode is None:
+            name = self.data.name
+            raise UsageError(f"`{name}` does not say how to encode new inputs, so nothing can be predicted from it")
+        encoded: Encoded = load_attribute(self.data.component.encode)(
+            self.data.params, self.facts.vocabulary, list(inputs)
+        )
+        return encoded
+
+    def predictions(self, inputs: Sequence[Any], tta: int = 0) -> Iterator[Prediction]:
+        """Yield a prediction for each input, in bounded memory."""
+        from dotexp.engine.prediction import outputs_for
+
+        encoded = self.encode(inputs)
+        rows = iter(encoded.rows)
+        for outputs in outputs_for(self.restored, encoded, tta):
+            for output in outputs.tolist():
+                yield self.read(next(rows), output)
+
+    def outputs(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Compute the activated outputs of a batch, (B,) or (B, outputs), float32 on the CPU."""
+        (outputs,) = self.trained().scores(iter([inputs]))
+        return outputs
+
+    def read(self, row: Mapping[str, Any], output: Any) -> Prediction:
+        """Read an activated output, a number or a list of them, as the prediction for the input that `row` names."""
+        prediction = _prediction(dict(row), output, self.facts.task, self.facts.classes)
+        return replace(prediction, stand_in=self._stand_in) if prediction.unknown else prediction
+
+    def recommend(self, user: str, top: int, seen: bool = False) -> list[dict[str, Any]]:
+        """The `top` items of the highest predicted rating for a user, what the user has rated left out unless `seen`.
+
+        Raises UsageError for a user whom the training data did not have, for a model of another kind, and, unless
+        `seen`, where the run's data is gone or has changed.
+        """
+        answer = self._question(self.data.component.recommend, "recommend anything")
+        rows: list[dict[str, Any]] = answer(self.trained(), user, top, seen)
+        return rows
+
+    def similar(self, item: str, top: int) -> list[dict[str, Any]]:
+        """The `top` items most like an item. Raises UsageError for an unknown item, and for a model of another kind."""
+        rows: list[dict[str, Any]] = self._question(self.data.component.similar, "tell what is like an item")(
+            self.trained(), item, top
+        )
+        return rows
+
+    def trained(self) -> Trained:
+        """Return the model as the data's `recommend` and `similar` want it."""
+        from dotexp.engine.prediction import trained
+
+        return trained(self.restored, self.facts.vocabulary, self._rated)
+
+    def open_data(self) -> Data:
+        """Open the run's data. Raises ComponentError where it is gone, UsageError where it has changed."""
+        data: Data = self.data.build(DataContext(self.experiment.seed))
+        if json.loads(json.dumps(dict(data.facts.vocabulary))) != self.facts.vocabulary:
+            what = "users or items" if self.facts.users is not None else "classes"
+            raise UsageError(f"the data has other {what} than {self.folder.path} was trained on")
+        return data
+
+    def _question(self, reference: str | None, what: str) -> Callable[..., list[dict[str, Any]]]:
+        if reference is None:
+            raise UsageError(f"`{self.data.name}` cannot {what}: that takes ratings of items by users")
+        answer: Callable[..., list[dict[str, Any]]] = load_attribute(reference)
+        return answer
+
+    def _rated(self) -> Data:
+        try:
+            return self.open_data()
+        except ComponentError as error:
+            raise UsageError(f"what the user has rated is not known without the run's data: {error}") from error
+
+
+def _prediction(row: dict[str, Any], output: Any, task: Task, classes: tuple[str, ...] | None) -> Prediction:
+    unknown = tuple(row.pop("unknown", ()))
+    if classes is None:
+        value = output[0] if isinstance(output, list) and len(output) == 1 else output
+        return Prediction(row, tuple(value) if isinstance(value, list) else value, None, unknown)
+    probabilities = dict(zip(classes, output, strict=True))
+    if task is Task.multilabel:
+        return Prediction(row, tuple(name for name, p in probabilities.items() if p > 0.5), probabilities, unknown)
+    return Prediction(row, max(probabilities, key=lambda name: probabilities[name]), probabilities, unknown)
