@@ -16,19 +16,31 @@ if TYPE_CHECKING:
     from dotexp.commands.interpreting import interpret
     from dotexp.commands.recommending import recommend, similar_items
     from dotexp.commands.workspace import Workspace
-    from dotexp.components.component import (
-        Body,
-        Component,
-        DataContext,
+    from dotexp.components.bases import (
+        BodyParams,
         DataParams,
+        ImageDataParams,
         LearningRate,
+        OptimizerParams,
         PolicyParams,
         RunWeights,
-        Schedule,
-        Use,
     )
-    from dotexp.components.facts import DataFacts, Facts, LayerGroup, Task
+    from dotexp.components.builders import Body, DataContext, Schedule
+    from dotexp.components.component import Component, Use
+    from dotexp.components.facts import (
+        BodyFacts,
+        CallbackFacts,
+        DataFacts,
+        DataSignature,
+        Facts,
+        LayerGroup,
+        MetricFacts,
+        ModelFacts,
+        OptimizerFacts,
+        ReportFacts,
+    )
     from dotexp.components.hookspecs import hookimpl
+    from dotexp.components.kinds import Kind
     from dotexp.components.params import (
         FormerName,
         ForTasks,
@@ -39,24 +51,36 @@ if TYPE_CHECKING:
         Range,
         former_members,
     )
+    from dotexp.components.tasks import Answer, Task
     from dotexp.experiment.checking import check, load
     from dotexp.export.predictor import Prediction
     from dotexp.language.diagnostics import ComponentError, DotexpError, Problem, RunError, SpecError, UsageError
 
 __all__ = [
+    "Answer",
     "Body",
+    "BodyFacts",
+    "BodyParams",
+    "CallbackFacts",
     "Component",
     "ComponentError",
     "DataContext",
     "DataFacts",
     "DataParams",
+    "DataSignature",
     "DotexpError",
     "Facts",
     "ForTasks",
     "FormerName",
+    "ImageDataParams",
+    "Kind",
     "LayerGroup",
     "LearningRate",
+    "MetricFacts",
+    "ModelFacts",
     "OfKind",
+    "OptimizerFacts",
+    "OptimizerParams",
     "Params",
     "Percent",
     "PolicyParams",
@@ -64,6 +88,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "Range",
+    "ReportFacts",
     "RunError",
     "RunWeights",
     "Schedule",
@@ -94,12 +119,22 @@ _HOMES = {
     "dotexp.commands.interpreting": {"interpret"},
     "dotexp.commands.recommending": {"recommend", "similar_items"},
     "dotexp.commands.workspace": {"Workspace"},
-    "dotexp.components.facts": {"DataFacts", "Facts", "LayerGroup", "Task"},
+    "dotexp.components.bases": {
+        *("BodyParams", "DataParams", "ImageDataParams", "LearningRate", "OptimizerParams", "PolicyParams"),
+        "RunWeights",
+    },
+    "dotexp.components.builders": {"Body", "DataContext", "Schedule"},
+    "dotexp.components.facts": {
+        *("BodyFacts", "CallbackFacts", "DataFacts", "DataSignature", "Facts", "LayerGroup", "MetricFacts"),
+        *("ModelFacts", "OptimizerFacts", "ReportFacts"),
+    },
     "dotexp.components.hookspecs": {"hookimpl"},
+    "dotexp.components.kinds": {"Kind"},
     "dotexp.components.params": {
         *("ForTasks", "FormerName", "OfKind", "Params", "Percent", "Positional", "Range"),
         "former_members",
     },
+    "dotexp.components.tasks": {"Answer", "Task"},
     "dotexp.experiment.checking": {"check", "load"},
     "dotexp.export.predictor": {"Prediction"},
     "dotexp.language.diagnostics": {"ComponentError", "DotexpError", "Problem", "RunError", "SpecError", "UsageError"},

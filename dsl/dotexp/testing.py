@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from dotexp.components.component import KINDS, Component, load_attribute
-from dotexp.components.params import Params, former_members_of
+from dotexp.components.component import Component, load_attribute
+from dotexp.components.kinds import Kind
+from dotexp.components.params import former_members_of
+from dotexp.components.registry import load_registry
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.binding import former_names
 from dotexp.experiment.bounds import bounds_of
 
 
-def check_component(component: Component) -> None:
-    """Assert what the language relies on: a known kind, documented and bounded parameters, defaults that validate,
-    a builder that imports."""
+def check_component(component: Component, kinds: Iterable[Kind] = ()) -> None:
+    """Assert what the language relies on: a declared kind, documented and bounded parameters, defaults that validate,
+    facts of the kind's class, a builder that imports and takes what its kind says.
+
+    `kinds` are those that the plugin itself declares; the kinds of installed plugins are known.
+    """
     label = f"{component.kind} {component.name}"
-    assert component.kind in KINDS, f"{label}: no such kind; kinds are {', '.join(KINDS)}"
+    known = {**_installed_kinds(), **{kind.name: kind for kind in kinds}}
+    assert component.kind in known, f"{label}: no such kind; kinds are {', '.join(known)}"
+    kind = known[component.kind]
     assert component.name.isidentifier(), f"{label}: a component's name is an identifier"
-    assert issubclass(component.params, Params), f"{label}: parameters are a subclass of Params"
+    assert issubclass(component.params, kind.params), f"{label}: parameters are a subclass of {kind.params.__name__}"
     assert component.params.__doc__ and component.doc, f"{label}: the parameter model's docstring says what it is"
     fields = component.params.model_fields
     for name, field in fields.items():
         _check_field(f"{label}: parameter {name}", field)
         taken = [former for former in former_names(field) if former in fields]
         assert not taken, f"{label}: parameter {name} was called {taken[0]}, and another parameter is called that"
-    _check_defaults(label, component.params)
-    assert callable(load_attribute(component.build)), f"{label}: {component.build} is not a function"
+    _check_defaults(label, component, kind)
+    _check_builder(label, component, kind)
+
+
+@cache
+def _installed_kinds() -> Mapping[str, Kind]:
+    return load_registry().kinds
 
 
 def _check_field(label: str, field: FieldInfo) -> None:
@@ -48,13 +63,26 @@ def _holds_numbers(annotation: Any) -> bool:
     return annotation in (int, float) or any(_holds_numbers(argument) for argument in get_args(annotation))
 
 
-def _check_defaults(label: str, params: type[Params]) -> None:
-    if any(field.is_required() for field in params.model_fields.values()):
+def _check_defaults(label: str, component: Component, kind: Kind) -> None:
+    if any(field.is_required() for field in component.params.model_fields.values()):
         return
     try:
-        params()
+        params = component.params()
     except ValidationError as error:
         raise AssertionError(f"{label}: the defaults do not validate: {error}") from error
+    facts = component.facts_for(params)
+    assert facts is None or isinstance(facts, kind.facts), f"{label}: its facts are no {kind.facts.__name__}"
+
+
+def _check_builder(label: str, component: Component, kind: Kind) -> None:
+    build = load_attribute(component.build)
+    assert callable(build), f"{label}: {component.build} is not a function"
+    takes = ("params", *(["variant"] if component.variant is not None else []), *kind.takes)
+    try:
+        inspect.signature(build).bind(*takes)
+    except TypeError as error:
+        said = f"{component.build} does not take ({', '.join(takes)}): {error}"
+        raise AssertionError(f"{label}: {said}") from error
 
 
 def check_face(module: str) -> None:

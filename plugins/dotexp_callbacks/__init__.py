@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotexp import Component, Facts, Params, Task, hookimpl
+from dotexp import CallbackFacts, Component, Params, hookimpl
 
 from dotexp_callbacks import params
 
-_MIXES = Facts(inputs="images", tasks=(Task.classification, Task.multilabel))
+_MIXES = CallbackFacts(inputs="images", tasks=("classification", "multilabel"))
 
 
 @hookimpl
@@ -29,6 +29,6 @@ def dotexp_components() -> Sequence[Component]:
     ]  # fmt: skip
 
 
-def _accumulated(accumulate: Params) -> Facts:
+def _accumulated(accumulate: Params) -> CallbackFacts:
     assert isinstance(accumulate, params.AccumulateParams)
-    return Facts(batches_per_step=accumulate.batches)
+    return CallbackFacts(batches_per_step=accumulate.batches)

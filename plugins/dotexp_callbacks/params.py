@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from dotexp import DataFacts, OfKind, Params, Percent, Positional, Problem, Use
+from dotexp import DataFacts, MetricFacts, OfKind, Params, Percent, Positional, Problem, Use
 from pydantic import Field, model_validator
 
 
@@ -40,13 +40,14 @@ class MonitorParams(Params):
     def better(self) -> Literal["higher", "lower"]:
         """Which values are the better ones."""
         if self.mode is Mode.auto and isinstance(self.monitor, Use):
-            return self.monitor.facts.better or "lower"
+            return self.monitor.facts_as(MetricFacts).better or "lower"
         return "higher" if self.mode is Mode.high else "lower"
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if self.mode is Mode.auto and isinstance(self.monitor, Use) and self.monitor.facts.better is None:
-            raise ValueError(f"`{self.monitor.name}` does not say which values are better: give mode = min or max")
+        metric = self.monitor if self.mode is Mode.auto and isinstance(self.monitor, Use) else None
+        if metric is not None and metric.facts_as(MetricFacts).better is None:
+            raise ValueError(f"`{metric.name}` does not say which values are better: give mode = min or max")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dotexp import Component, Facts, LayerGroup, Params, Task, hookimpl
+from dotexp import Component, DataSignature, Kind, LayerGroup, ModelFacts, Params, ReportFacts, Task, hookimpl
 
 from dotexp_collab.data import feature_params
 from dotexp_collab.data import params as data_params
@@ -20,18 +20,34 @@ from dotexp_collab.models.params import (
 from dotexp_collab.predict.catalogue import items_exist
 from dotexp_collab.reports import params as report_params
 
-_DATA = Facts(task=Task.ratings, inputs="user_item")
+_DATA = DataSignature("ratings", "users and items")
 _FACTORS = ("user_factors", "item_factors")
 _BIASES = ("user_bias", "item_bias")
-_NETWORK = Facts(
-    inputs="user_item",
-    tasks=(Task.ratings,),
+_NETWORK = ModelFacts(
+    inputs="users and items",
+    tasks=("ratings",),
     layers=("model",),
     groups=(LayerGroup("model", ("model",)),),
     tables=_FACTORS,
 )
 _MODEL = replace(_NETWORK, tables=(*_FACTORS, *_BIASES))
 _ENCODE = "dotexp_collab.predict.encode:encode"
+
+
+@hookimpl
+def dotexp_kinds() -> Sequence[Kind]:
+    """Declare the splits of ratings, and the tables that describe users or items."""
+    flags = "which rows it holds out, as booleans"
+    return [
+        Kind("rating_split", "rating splits", ("rows",), f"{flags}; rows are a `dotexp_collab.data.splits.Splittable`"),
+        Kind("features", "features", ("digest", "field"), "a `dotexp_collab.data.features.Described`"),
+    ]
+
+
+@hookimpl
+def dotexp_tasks() -> Sequence[Task]:
+    """Declare ratings."""
+    return [Task("ratings", "How a user rates an item.", "dotexp.sdk.answers:numbers")]
 
 
 @hookimpl
@@ -64,10 +80,10 @@ def _rated(name: str, params: type[Params], build: str) -> Component:
 def _splits() -> Sequence[Component]:
     home = "dotexp_collab.data.splits"
     return [
-        Component("split", "column", data_params.ColumnSplitParams, f"{home}:flagged"),
-        Component("split", "newest", data_params.NewestParams, f"{home}:newest"),
-        Component("split", "leave_last", data_params.LeaveLastParams, f"{home}:leave_last"),
-        Component("split", "fold", data_params.FoldParams, f"{home}:fold"),
+        Component("rating_split", "column", data_params.ColumnSplitParams, f"{home}:flagged"),
+        Component("rating_split", "newest", data_params.NewestParams, f"{home}:newest"),
+        Component("rating_split", "leave_last", data_params.LeaveLastParams, f"{home}:leave_last"),
+        Component("rating_split", "fold", data_params.FoldParams, f"{home}:fold"),
         Component("features", "table", feature_params.FeatureTableParams, "dotexp_collab.data.features:read_features"),
     ]
 
@@ -83,11 +99,11 @@ def _models() -> Sequence[Component]:
     ]
 
 
-def _of_factors(params: RatingModelParams) -> Facts:
+def _of_factors(params: RatingModelParams) -> ModelFacts:
     return replace(_MODEL, unknown=_stand_in(params))
 
 
-def _of_network(params: RatingModelParams) -> Facts:
+def _of_network(params: RatingModelParams) -> ModelFacts:
     return replace(_NETWORK, unknown=_stand_in(params))
 
 
@@ -106,5 +122,5 @@ def _reports() -> Sequence[Component]:
     ]
 
 
-def _reading(table: str) -> Facts:
-    return Facts(tasks=(Task.ratings,), tables=(table,))
+def _reading(table: str) -> ReportFacts:
+    return ReportFacts(tasks=("ratings",), tables=(table,))

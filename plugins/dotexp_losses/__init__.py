@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from dotexp import Component, Facts, Task, hookimpl
+from dotexp import Component, Facts, MetricFacts, Task, hookimpl
 
 from dotexp_losses.losses import class_weights, params
 from dotexp_losses.metrics import params as metric_params
 from dotexp_losses.ranking import params as ranking_params
 
-_CLASSES = Facts(tasks=(Task.classification,))
-_LABELS = Facts(tasks=(Task.classification, Task.multilabel))
-_NUMBERS = Facts(tasks=(Task.regression, Task.ratings))
-_MORE_CLASSES = replace(_CLASSES, better="higher")
-_MORE = replace(_LABELS, better="higher")
-_FEWER = replace(_LABELS, better="lower")
-_RANKINGS = Facts(tasks=(Task.ratings,), better="higher")
-_NEARER = replace(_NUMBERS, better="lower")
+_ONE = ("classification",)
+_SEVERAL = (*_ONE, "multilabel")
+_NUMBERS = ("regression", "ratings")
+_MORE_CLASSES = MetricFacts(tasks=_ONE, better="higher")
+_MORE = MetricFacts(tasks=_SEVERAL, better="higher")
+_FEWER = MetricFacts(tasks=_SEVERAL, better="lower")
+_RANKINGS = MetricFacts(tasks=("ratings",), better="higher")
+_NEARER = MetricFacts(tasks=_NUMBERS, better="lower")
+
+
+@hookimpl
+def dotexp_tasks() -> Sequence[Task]:
+    """Declare what the losses here are for, beside ratings."""
+    home = "dotexp.sdk.answers"
+    return [
+        Task("classification", "Which one of several classes.", f"{home}:one_class"),
+        Task("multilabel", "Which of several labels apply.", f"{home}:several_classes"),
+        Task("regression", "A number, or several.", f"{home}:numbers"),
+    ]
 
 
 @hookimpl
@@ -31,13 +41,13 @@ def _losses() -> list[Component]:
     heavy = "dotexp_losses.losses.modules"
     return [
         Component(
-            "loss", "cross_entropy", params.CrossEntropyParams, f"{heavy}:CrossEntropy", _CLASSES,
+            "loss", "cross_entropy", params.CrossEntropyParams, f"{heavy}:CrossEntropy", Facts(tasks=_ONE),
             check=class_weights.check_weights,
         ),
-        Component("loss", "mse", params.MseParams, f"{heavy}:MeanSquaredError", _NUMBERS),
+        Component("loss", "mse", params.MseParams, f"{heavy}:MeanSquaredError", Facts(tasks=_NUMBERS)),
         Component(
-            "loss", "binary_cross_entropy", params.BinaryCrossEntropyParams, f"{heavy}:BinaryCrossEntropy", _LABELS,
-            check=class_weights.check_pos_weights,
+            "loss", "binary_cross_entropy", params.BinaryCrossEntropyParams, f"{heavy}:BinaryCrossEntropy",
+            Facts(tasks=_SEVERAL), check=class_weights.check_pos_weights,
         ),
     ]  # fmt: skip
 

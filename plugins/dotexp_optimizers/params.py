@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import Facts, Params
+from dotexp import OptimizerFacts, OptimizerParams
 from pydantic import Field
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -32,19 +32,17 @@ class Sparse(StrEnum):
     rows = "rows"
 
 
-class OptimizerParams(Params):
-    """Weight decay, which every optimizer here has."""
+class DecayParams(OptimizerParams):
+    """Weight decay and its form, which every optimizer here has."""
 
-    wd: float = Field(0.01, ge=0, le=100, description="weight decay")
     decay: Decay = Field(
         Decay.decoupled,
         description="decoupled: w -= lr*wd*w before the step; in_gradient: g += wd*w (L2); "
         "in_loss: loss + wd*sum(w^2), so g += 2*wd*w (the recorded loss leaves it out)",
     )
-    wd_norm_bias: bool = Field(False, description="decay norm layers' parameters and biases as well")
 
 
-class SgdParams(OptimizerParams):
+class SgdParams(DecayParams):
     """Stochastic gradient descent, with or without momentum."""
 
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the past in a step; 0 is plain SGD")
@@ -54,7 +52,7 @@ class SgdParams(OptimizerParams):
     )
 
 
-class RmspropParams(OptimizerParams):
+class RmspropParams(DecayParams):
     """RMSprop: the gradient divided by the root of its squares' moving average; momentum as fastai has it."""
 
     alpha: float = Field(0.99, ge=0, lt=1, description="share of the past in the average of squared gradients")
@@ -62,7 +60,7 @@ class RmspropParams(OptimizerParams):
     momentum: float = Field(0.0, ge=0, lt=1, description="S = g + momentum*S stands for the gradient; 0: none")
 
 
-class AdamParams(OptimizerParams):
+class AdamParams(DecayParams):
     """Adam: momentum divided by the root of the squared gradients' average, both corrected for their start at 0."""
 
     betas: tuple[Fraction, Fraction] = Field(
@@ -76,11 +74,11 @@ class AdamParams(OptimizerParams):
     )
 
 
-def adam_facts(params: AdamParams) -> Facts:
+def adam_facts(params: AdamParams) -> OptimizerFacts:
     """A policy moves the first of the betas; the gradients of tables may be wanted by rows."""
-    return Facts(momentum="betas", rows=params.sparse is Sparse.rows, rows_option="sparse = rows")
+    return OptimizerFacts(momentum="betas", sparse=params.sparse is Sparse.rows, sparse_option="sparse = rows")
 
 
-def momentum_facts(params: SgdParams | RmspropParams) -> Facts:
+def momentum_facts(params: SgdParams | RmspropParams) -> OptimizerFacts:
     """A policy moves `momentum` where there is some."""
-    return Facts(momentum="momentum" if params.momentum > 0 else None)
+    return OptimizerFacts(momentum="momentum" if params.momentum > 0 else None)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import Facts, LayerGroup, OfKind, Params, Positional, Use
+from dotexp import BodyFacts, BodyParams, LayerGroup, OfKind, Positional, Use
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dotexp_timm.table import Network, networks
@@ -19,7 +19,7 @@ class Pretrained(StrEnum):
     imagenet = "imagenet"
 
 
-class TimmBodyParams(Params):
+class TimmBodyParams(BodyParams):
     """Any of timm's models without its classifier: `timm_body("convnext_tiny.fb_in1k")`.
 
     The name may say behind a point which of timm's weights are meant. Layers are the groups that timm itself divides
@@ -73,7 +73,7 @@ class TimmBodyParams(Params):
         return networks()[self.name.partition(".")[0]]
 
 
-def facts_of(params: TimmBodyParams) -> Facts:
+def facts_of(params: TimmBodyParams) -> BodyFacts:
     """Layers, groups and the images taken."""
     network = params.network
     layers = network.layer_names
@@ -81,7 +81,7 @@ def facts_of(params: TimmBodyParams) -> Facts:
     groups = [LayerGroup("early", layers[:half]), LayerGroup("late", layers[half:])]
     body = groups if len(layers) > 1 else [LayerGroup("body", layers)]
     only = params.image_size or network.side if network.fixed else None
-    return Facts(
+    return BodyFacts(
         inputs="images",
         layers=layers,
         groups=(*body, LayerGroup("head", ("head",))),

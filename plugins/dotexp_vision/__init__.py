@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotexp import Component, Facts, Params, Task, hookimpl
+from dotexp import Component, DataSignature, Facts, Kind, Params, ReportFacts, hookimpl
 
 from dotexp_vision.augment import params as transform_params
 from dotexp_vision.data import list_params
@@ -13,14 +13,24 @@ from dotexp_vision.models import catalogue as families
 from dotexp_vision.models import head_params as params
 from dotexp_vision.reports import params as report_params
 
-_HEAD = Facts(tasks=(Task.classification, Task.multilabel, Task.regression))
-_DATA = Facts(task=Task.classification, inputs="images")
+_HEAD = Facts(tasks=("classification", "multilabel", "regression"))
+_DATA = DataSignature("classification", "images")
+
+
+@hookimpl
+def dotexp_kinds() -> Sequence[Kind]:
+    """Declare the transforms of images, and the splits of tables of images."""
+    column = "the table's column that says which rows are held out: its number or name"
+    return [
+        Kind("transform", "transforms", (), "a function of one image (3, H, W)"),
+        Kind("image_split", "image splits", (), column),
+    ]
 
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:
     """Offer the bodies, heads, data, transforms and reports."""
-    return [*families.components(), *_heads(), *_data(), *_transforms(), *_reports()]
+    return [*families.components(), *_heads(), *_data(), *_splits(), *_transforms(), *_reports()]
 
 
 def _heads() -> Sequence[Component]:
@@ -43,8 +53,13 @@ def _data() -> Sequence[Component]:
     ]  # fmt: skip
 
 
-def _listed(params: list_params.ImageListParams) -> Facts:
-    return Facts(task=params.task, inputs="images")
+def _listed(params: list_params.ImageListParams) -> DataSignature:
+    return DataSignature(params.task, "images")
+
+
+def _splits() -> Sequence[Component]:
+    build = "dotexp_vision.data.list_params:split_column"
+    return [Component("image_split", "column", list_params.ColumnSplitParams, build)]
 
 
 def _transforms() -> Sequence[Component]:
@@ -71,9 +86,9 @@ def _transforms() -> Sequence[Component]:
 
 
 def _reports() -> Sequence[Component]:
-    one, several = (Task.classification,), (Task.classification, Task.multilabel)
-    images = (*several, Task.regression)
-    offered: dict[str, tuple[type[Params], tuple[Task, ...]]] = {
+    one, several = ("classification",), ("classification", "multilabel")
+    images = (*several, "regression")
+    offered: dict[str, tuple[type[Params], tuple[str, ...]]] = {
         "confusion_matrix": (report_params.ConfusionMatrixParams, several),
         "most_confused": (report_params.MostConfusedParams, one),
         "top_losses": (report_params.TopLossesParams, images),
@@ -82,6 +97,6 @@ def _reports() -> Sequence[Component]:
         "tta": (report_params.TtaParams, images),
     }
     return [
-        Component("report", name, model, f"dotexp_vision.reports.sections:{name}", Facts(tasks=tasks))
+        Component("report", name, model, f"dotexp_vision.reports.sections:{name}", ReportFacts(tasks=tasks))
         for name, (model, tasks) in offered.items()
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import dotexp as api
 import pytest
 import torch
-from dotexp import Component, DataFacts, Params, Task, Use
+from dotexp import Component, DataFacts, Params, Use
 from dotexp.cli.display import Display
 from dotexp.cli.run import close
 from dotexp.engine.build.weights import load_weights
@@ -43,7 +43,7 @@ def started(callback: Callback) -> Any:
     """The callback, at the start of a stage of a small network."""
     network = torch.nn.Linear(2, 1)
     parameters = tuple(network.parameters())
-    facts = DataFacts(Task.classification, train=8, valid=8)
+    facts = DataFacts("classification", train=8, valid=8)
     optimizer = torch.optim.SGD(parameters)
     callback.stage_started(Training(stage(), facts, network, optimizer, parameters, {"metric": METRICS[0]}))
     return callback
@@ -94,7 +94,7 @@ def test_a_metric_is_read_by_its_name() -> None:
 def test_the_best_weights_are_a_copy_and_come_back() -> None:
     keeping = KeepBest(KeepBestParams())
     network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.BatchNorm1d(1))
-    facts = DataFacts(Task.classification, train=8, valid=8)
+    facts = DataFacts("classification", train=8, valid=8)
     parameters = tuple(network.parameters())
     keeping.stage_started(Training(stage(), facts, network, torch.optim.SGD(parameters), parameters, {}))
     states = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, DataFacts, Params, Task, Use
+from dotexp import Component, DataFacts, Params, Use
 from dotexp.engine.build.network import build_network
 from dotexp.engine.build.weights import load_weights
 from dotexp.engine.evaluation import evaluate_run
@@ -67,7 +67,7 @@ def run(planned: Plan, root: Path) -> tuple[RunFolder, RunResult]:
 def started(averaged: AveragedWeights, network: torch.nn.Module) -> AveragedWeights:
     """The callback, at the start of a stage that trains this network."""
     parameters = tuple(network.parameters())
-    facts = DataFacts(Task.classification, train=8, valid=8)
+    facts = DataFacts("classification", train=8, valid=8)
     averaged.stage_started(Training(stage(), facts, network, torch.optim.SGD(parameters), parameters, {}))
     return averaged
 

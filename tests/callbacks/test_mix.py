@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, DataContext, DataFacts, Facts, Params, Task, Use
+from dotexp import Component, DataContext, DataFacts, DataSignature, Params, Use
 from dotexp.engine.build.network import build_network
 from dotexp.engine.build.weights import load_weights
 from dotexp.engine.executor import execute
@@ -36,7 +36,7 @@ def loss_of(name: str, facts: DataFacts, **arguments: Any) -> Any:
     return Use(component=component, params=component.params(**arguments)).build(facts)
 
 
-def mixing(name: str, task: Task = Task.classification, **arguments: Any) -> Any:
+def mixing(name: str, task: str = "classification", **arguments: Any) -> Any:
     """What changes a batch, as the loop calls it."""
     network = torch.nn.Linear(2, CLASSES)
     parameters = tuple(network.parameters())
@@ -98,7 +98,7 @@ def test_cutmix_puts_in_a_rectangle_and_gives_the_other_label_its_share_of_the_p
 
 
 def test_several_labels_are_mixed_as_they_are() -> None:
-    x, change = images(), mixing("mixup", Task.multilabel, alpha=0.4)
+    x, change = images(), mixing("mixup", "multilabel", alpha=0.4)
     y = torch.randint(2, (8, CLASSES), generator=torch.Generator().manual_seed(4)).float()
     torch.manual_seed(11)
     share = share_of(0.4)
@@ -118,7 +118,7 @@ def test_a_share_of_the_batches_is_mixed() -> None:
 @pytest.mark.parametrize("weights", [None, {"a": 3.0, "b": 1.0, "c": 0.5}])
 def test_the_loss_of_shares_is_the_mean_of_the_two_labels_losses(smoothing: float, weights: Any) -> None:
     """As fastai has it: share * loss(output, label) + (1 - share) * loss(output, other label)."""
-    facts = DataFacts(Task.classification, train=8, valid=8, classes=("a", "b", "c"), outputs=CLASSES)
+    facts = DataFacts("classification", train=8, valid=8, classes=("a", "b", "c"), outputs=CLASSES)
     loss = loss_of("cross_entropy", facts, label_smoothing=smoothing, weights=weights)
     output = torch.randn(8, CLASSES, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     y = labels()
@@ -129,7 +129,7 @@ def test_the_loss_of_shares_is_the_mean_of_the_two_labels_losses(smoothing: floa
 
 
 def test_the_binary_loss_of_shares_is_the_mean_of_the_two_labels_losses() -> None:
-    facts = DataFacts(Task.multilabel, train=8, valid=8, classes=("a", "b", "c"), outputs=CLASSES)
+    facts = DataFacts("multilabel", train=8, valid=8, classes=("a", "b", "c"), outputs=CLASSES)
     loss = loss_of("binary_cross_entropy", facts, pos_weights={"a": 3.0, "b": 1.0, "c": 0.5})
     output = torch.randn(8, CLASSES, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     y = torch.eye(CLASSES, dtype=torch.float64)[labels()]
@@ -218,9 +218,7 @@ def test_inputs_of_another_kind_cannot_be_mixed() -> None:
     from dotexp.language.diagnostics import Collector
 
     sound = Use(
-        component=Component(
-            "data", "sounds", TakenParams, "x:y", facts=Facts(inputs="sounds", task=Task.classification)
-        ),
+        component=Component("data", "sounds", TakenParams, "x:y", facts=DataSignature("classification", "sounds")),
         params=TakenParams(),
     )
     collector = Collector()

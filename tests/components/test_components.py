@@ -6,19 +6,19 @@ import inspect
 import types
 from collections.abc import Iterator
 from enum import Enum, StrEnum
-from importlib import import_module
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
-from dotexp.components.component import KINDS, Component, load_attribute
+from dotexp.components.component import Component, load_attribute
 from dotexp.components.params import Params
+from dotexp.components.registry import load_registry
 from dotexp.testing import check_component
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-PLUGINS = ("dotexp_callbacks", "dotexp_collab", "dotexp_losses", "dotexp_optimizers", "dotexp_timm", "dotexp_vision")
-COMPONENTS: list[Component] = [c for plugin in PLUGINS for c in import_module(plugin).dotexp_components()]
+REGISTRY = load_registry()
+COMPONENTS: list[Component] = [c for c in REGISTRY.components if c.provider.startswith("dotexp_")]
 FIELDS = [(c, name, field) for c in COMPONENTS for name, field in c.params.model_fields.items()]
 
 
@@ -62,7 +62,7 @@ def test_every_component_is_described_in_a_sentence(component: Component) -> Non
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=label)
 def test_every_component_has_a_kind_and_a_builder(component: Component) -> None:
-    assert component.kind in KINDS
+    assert component.kind in REGISTRY.kinds
     for reference in filter(None, [component.build, component.encode, component.recommend, component.similar]):
         assert callable(load_attribute(reference))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
 import pytest
-from dotexp import Component, Facts, Params, hookimpl
+from dotexp import Component, OptimizerFacts, Params, hookimpl
 from dotexp.components.registry import Registry, load_registry
 from paths import REPOSITORY
 
@@ -77,7 +77,7 @@ def test_every_bundled_plugin_works() -> None:
 
 
 def test_a_third_partys_component_is_used(registry_with: Callable[..., Registry]) -> None:
-    own = Component("optimizer", "lion", OwnParams, "acme:build", Facts(momentum=None))
+    own = Component("optimizer", "lion", OwnParams, "acme:build", OptimizerFacts(momentum=None))
     registry = registry_with(acme_lion=offering(own))
     found = resolved(RATINGS + "\noptimizer lion", registry=registry).experiment
     assert (found.optimizer.name, found.optimizer.component.provider) == ("lion", "acme_lion")

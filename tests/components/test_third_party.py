@@ -13,7 +13,7 @@ import pytest
 from paths import REPOSITORY
 
 MODEL_FACE = '''
-from dotexp import Component, DataFacts, Facts, LayerGroup, Params, Task, hookimpl
+from dotexp import Component, LayerGroup, ModelFacts, Params, hookimpl
 
 
 class MeanParams(Params):
@@ -22,7 +22,8 @@ class MeanParams(Params):
 
 @hookimpl
 def dotexp_components():
-    facts = Facts(inputs="user_item", tasks=(Task.ratings,), layers=("level",), groups=(LayerGroup("all", ("level",)),))
+    groups = (LayerGroup("all", ("level",)),)
+    facts = ModelFacts(inputs="users and items", tasks=("ratings",), layers=("level",), groups=groups)
     return [Component("model", "one_number", MeanParams, build="acme_mean.model:build", facts=facts)]
 '''
 MODEL_BODY = """

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from dotexp import RunError, UsageError
-from dotexp.components.component import DataContext
+from dotexp.components.builders import DataContext
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import prepare

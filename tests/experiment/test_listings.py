@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
-from dotexp import Component, Facts, Params, Positional, Task
+from dotexp import Component, Facts, Params, Positional
 from dotexp.components.registry import Provider, Registry, load_registry
 from dotexp.experiment.experiment import Experiment
 from dotexp.experiment.json import as_json
@@ -27,8 +27,8 @@ class PlainParams(Params):
 
 OFFERED = (
     Component("callback", "patience", PatienceParams, build="toys:build", provider="toys"),
-    Component("callback", "mixing", PlainParams, "toys:build", Facts(tasks=(Task.classification,)), provider="toys"),
-    Component("report", "confusions", PlainParams, "toys:build", Facts(tasks=(Task.classification,)), provider="toys"),
+    Component("callback", "mixing", PlainParams, "toys:build", Facts(tasks=("classification",)), provider="toys"),
+    Component("report", "confusions", PlainParams, "toys:build", Facts(tasks=("classification",)), provider="toys"),
 )
 WITH = IMAGES + "callbacks patience(3), mixing\nreport confusions\n"
 

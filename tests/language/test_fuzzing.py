@@ -10,7 +10,7 @@ from random import Random
 import fuzzing
 import pytest
 from dotexp.components.component import Use
-from dotexp.components.facts import DataFacts, Task
+from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Model
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import SpecError, as_json, render
@@ -105,7 +105,7 @@ class Many:
     """A probe that knows of data with very many examples."""
 
     def data_facts(self, use: Use, seed: int) -> DataFacts:
-        return DataFacts(Task.ratings, 10**9, 10, users=5, items=5, range=(0.0, 5.0))
+        return DataFacts("ratings", 10**9, 10, entities={"users": 5, "items": 5}, range=(0.0, 5.0))
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         return (LayerCount("model", 10),)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, DataFacts, Task, Use
+from dotexp import Component, DataFacts, Use
 from dotexp_losses import dotexp_components
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-FACTS = DataFacts(Task.classification, train=8, valid=0)
+FACTS = DataFacts("classification", train=8, valid=0)
 COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "loss"}
 
 
@@ -114,7 +114,7 @@ def test_a_loss_has_nothing_to_train_or_save(name: str) -> None:
 def test_which_tasks_a_loss_fits() -> None:
     tasks = {name: Use(component=c, params=c.params()).facts.tasks for name, c in COMPONENTS.items()}
     assert tasks == {
-        "cross_entropy": (Task.classification,),
-        "mse": (Task.regression, Task.ratings),
-        "binary_cross_entropy": (Task.classification, Task.multilabel),
+        "cross_entropy": ("classification",),
+        "mse": ("regression", "ratings"),
+        "binary_cross_entropy": ("classification", "multilabel"),
     }

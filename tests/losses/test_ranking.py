@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import DataFacts, Problem, Task, evaluate, run
+from dotexp import DataFacts, Problem, evaluate, run
 from dotexp.sdk.data import RankingMetric, TensorPart
 from dotexp_losses import dotexp_components
 from dotexp_losses.ranking.metrics import Ranking
@@ -21,7 +21,7 @@ from torch import Tensor
 from specs import resolved
 
 USERS, ITEMS = 9, 15
-FACTS = DataFacts(Task.ratings, 60, 40, users=USERS, items=ITEMS, range=(1.0, 5.0))
+FACTS = DataFacts("ratings", 60, 40, entities={"users": USERS, "items": ITEMS}, range=(1.0, 5.0))
 COMPONENTS = {c.name: c for c in dotexp_components() if c.name.endswith("_at")}
 
 Rated = list[tuple[int, int, float]]
@@ -238,5 +238,5 @@ def test_a_run_tells_them_at_every_epoch_and_evaluate_again(tmp_path: Path) -> N
 
 def test_they_are_no_metrics_of_batches() -> None:
     assert all(isinstance(make(name), RankingMetric) for name in COMPONENTS)
-    assert {c.facts_for(c.params()).tasks for c in COMPONENTS.values()} == {(Task.ratings,)}
+    assert {c.facts_for(c.params()).tasks for c in COMPONENTS.values()} == {("ratings",)}
     assert {c.facts_for(c.params()).better for c in COMPONENTS.values()} == {"higher"}

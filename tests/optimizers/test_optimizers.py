@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import Component, Use
+from dotexp import Component, OptimizerFacts, Use
 from dotexp_optimizers import dotexp_components
 from dotexp_optimizers.params import Decay, MomentumForm
 from numpy.typing import NDArray
@@ -291,7 +291,7 @@ def test_what_a_policy_s_momentum_moves(name: str, arguments: dict[str, Any], mo
     """It names a parameter and a key of the optimizer's groups alike."""
     component = COMPONENTS[name]
     use = Use(component=component, params=component.params(**arguments))
-    assert use.facts.momentum == moved
+    assert use.facts_as(OptimizerFacts).momentum == moved
     if moved is not None:
         assert moved in component.params.model_fields
         assert moved in use.build([group(tensors())]).param_groups[0]

@@ -17,13 +17,13 @@ def planned(text: str, *overrides: str) -> Plan:
 
 
 def test_resnet34_with_the_lessons_head_for_37_classes() -> None:
-    from dotexp.components.facts import DataFacts, Task
+    from dotexp.components.facts import DataFacts
     from dotexp.engine.build.probe import Probe
     from dotexp.planning.planner import make_plan
 
     class Pets(Probe):
         def data_facts(self, use: object, seed: int) -> DataFacts:
-            return DataFacts(Task.classification, 5912, 1478, classes=tuple(map(str, range(37))), outputs=37)
+            return DataFacts("classification", 5912, 1478, classes=tuple(map(str, range(37))), outputs=37)
 
     text = IMAGES.replace("resnet18", "resnet34")
     plan, _ = make_plan(resolved(text), Pets())

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from dotexp import DataFacts, Task, UsageError
+from dotexp import DataFacts, UsageError
 from dotexp.language.atomic import write_atomic
 from dotexp.runs.files import finite, write_json
 from dotexp.runs.folder import RunFolder, create_run, list_runs, newest_finished, open_run
@@ -138,9 +138,9 @@ def test_facts_come_back_as_they_were(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is missing"):
         run.read_facts()
     for facts in (
-        DataFacts(Task.classification, 8, 2, classes=("a", "b"), outputs=2, vocabulary={"labels": ["a", "b"]}),
-        DataFacts(Task.ratings, 8, 2, users=3, items=4, range=(1.0, 5.0), fingerprint="f", notes=("n",)),
-        DataFacts(Task.ratings, 8, 2, summary={"rows": 9}, guesses={"user": '"userID" (column 1)'}),
+        DataFacts("classification", 8, 2, classes=("a", "b"), outputs=2, vocabulary={"labels": ["a", "b"]}),
+        DataFacts("ratings", 8, 2, entities={"users": 3, "items": 4}, range=(1.0, 5.0), fingerprint="f", notes=("n",)),
+        DataFacts("ratings", 8, 2, summary={"rows": 9}, guesses={"user": '"userID" (column 1)'}),
     ):
         run.write_facts(facts)
         assert run.read_facts() == facts

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dotexp.components import facts as facts_module
+from dotexp.components.params import Params
 from dotexp.components.registry import load_registry
 from dotexp.language.diagnostics import CODES
 from dotexp.language.keywords import MODEL, STAGE, TOP, in_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LANGUAGE = REPOSITORY / "dsl" / "README.md"
+PLUGINS = REPOSITORY / "plugins" / "README.md"
 
 
 def components_table() -> str:
@@ -35,14 +40,42 @@ def statements_table(place: str) -> str:
     return "\n".join(["| statement | what it says |", "|---|---|", *rows])
 
 
-TABLES: Mapping[str, Callable[[], str]] = {
-    "statements": lambda: statements_table(TOP),
-    "model": lambda: statements_table(MODEL),
-    "stage": lambda: statements_table(STAGE),
-    "components": components_table,
-    "codes": codes_table,
+def kinds_table() -> str:
+    """Every kind that dotexp and the bundled plugins declare, with its builders."""
+    rows = ["| kind | declared by | parameters | builder takes after them | returns |", "|---|---|---|---|---|"]
+    for provider in load_registry().providers:
+        if provider.name == "dotexp" or provider.name.startswith("dotexp_"):
+            for kind in provider.kinds:
+                base = "" if kind.params is Params else f"`{kind.params.__name__}`"
+                takes = ", ".join(f"`{name}`" for name in kind.takes)
+                rows.append(f"| {kind.name} | {provider.name} | {base} | {takes} | {kind.returns} |")
+    return "\n".join(rows)
+
+
+def facts_table() -> str:
+    """Every class of facts that a component may have, its fields, and what they mean."""
+    rows = ["| class | field | meaning |", "|---|---|---|"]
+    for node in ast.parse(inspect.getsource(facts_module)).body:
+        if isinstance(node, ast.ClassDef) and node.name not in ("DataFacts", "LayerGroup"):
+            for field, meaning in zip(node.body, node.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                    assert isinstance(meaning, ast.Expr) and isinstance(meaning.value, ast.Constant), field.target.id
+                    said = " ".join(str(meaning.value.value).split())
+                    rows.append(f"| `{node.name}` | `{field.target.id}` | {said} |")
+    return "\n".join(rows)
+
+
+TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    LANGUAGE: {
+        "statements": lambda: statements_table(TOP),
+        "model": lambda: statements_table(MODEL),
+        "stage": lambda: statements_table(STAGE),
+        "components": components_table,
+        "codes": codes_table,
+    },
+    PLUGINS: {"kinds": kinds_table, "facts": facts_table},
 }
-"""What makes each table, by the name of its place in dsl/README.md."""
+"""The tables of each page, by the name between whose marks they stand."""
 
 
 def section(text: str, name: str) -> str:
@@ -53,13 +86,14 @@ def section(text: str, name: str) -> str:
 
 
 def main() -> None:
-    """Write the tables into dsl/README.md."""
-    text = LANGUAGE.read_text()
-    for name, make in TABLES.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(start)
-        text = f"{before}{start}{make()}\n{end}{rest.partition(end)[2]}"
-    LANGUAGE.write_text(text)
+    """Write the tables."""
+    for page, tables in TABLES.items():
+        text = page.read_text()
+        for name, make in tables.items():
+            start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+            before, _, rest = text.partition(start)
+            text = f"{before}{start}{make()}\n{end}{rest.partition(end)[2]}"
+        page.write_text(text)
 
 
 if __name__ == "__main__":

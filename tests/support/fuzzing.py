@@ -22,7 +22,7 @@ from random import Random
 from types import FrameType
 
 from dotexp.components.component import Use
-from dotexp.components.facts import DataFacts, Task
+from dotexp.components.facts import DataFacts, DataSignature
 from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.experiment.json import as_json as experiment_json
 from dotexp.experiment.resolve import Resolved, resolve
@@ -56,14 +56,14 @@ class FakeProbe:
 
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         """Facts of the kind that this data has."""
-        task = use.facts.task or Task.classification
+        task = use.facts_as(DataSignature).task or "classification"
         train = self.random.choice((0, 1, 2, 63, 64, 65, 300))
-        classes = tuple(map(str, range(self.random.choice((2, 3, 10))))) if task is Task.classification else None
-        many = None if classes else self.random.randint(1, 9)
+        classes = tuple(map(str, range(self.random.choice((2, 3, 10))))) if task == "classification" else None
+        many = {} if classes else {name: self.random.randint(1, 9) for name in ("users", "items")}
         low = self.random.choice((0.0, 1.0, -5.0, 1e-300))
         ends = None if classes else (low, low + self.random.choice((0.0, 5.0)))
         facts = DataFacts(
-            task, train, 5, classes=classes, users=many, items=many, range=ends, outputs=len(classes or "1")
+            task, train, 5, classes=classes, entities=many, range=ends, outputs=len(classes or "1")
         )
         return self.known.setdefault(use.name, facts)
 

@@ -8,9 +8,21 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
-from dotexp import Body, Component, DataContext, DataFacts, DataParams, Facts, LayerGroup, OfKind, Params, RunWeights
-from dotexp.components.component import Use
-from dotexp.components.facts import Task
+from dotexp import (
+    Body,
+    CallbackFacts,
+    Component,
+    DataContext,
+    DataFacts,
+    DataParams,
+    LayerGroup,
+    OfKind,
+    OptimizerParams,
+    Params,
+    RunWeights,
+)
+from dotexp import BodyParams as AnyBodyParams
+from dotexp.components.component import AnyFacts, Use
 from dotexp.experiment.experiment import (
     Device,
     Experiment,
@@ -60,7 +72,7 @@ class Images:
 def image_facts(params: ImagesParams) -> DataFacts:
     """Facts of the toy images."""
     return DataFacts(
-        Task.classification,
+        "classification",
         train=params.examples,
         valid=params.valid,
         classes=("a", "b", "c"),
@@ -83,7 +95,7 @@ def build_images(params: ImagesParams, context: DataContext) -> Data:
     return Images(params, context)
 
 
-class BodyParams(Params):
+class BodyParams(AnyBodyParams):
     """A body with batch norm, group norm and dropout in each of its two blocks."""
 
     weights: Annotated[Use, OfKind("weights")] | None = None
@@ -190,11 +202,10 @@ def build_metric(params: MetricParams, facts: DataFacts) -> Wrong:
     return Wrong()
 
 
-class AdamParams(Params):
+class AdamParams(OptimizerParams):
     """AdamW."""
 
     wd: float = 0.1
-    wd_norm_bias: bool = False
     fused: bool = False
 
 
@@ -222,10 +233,10 @@ class WeightsUse(RunWeights):
     """Weights of a run."""
 
 
-def use(kind: str, build: str, params: Params, facts: Facts | None = None) -> Use:
+def use(kind: str, build: str, params: Params, facts: AnyFacts | None = None) -> Use:
     """A component in use, named as its builder is."""
     name = build.removeprefix("build_")
-    return Use(component=Component(kind, name, type(params), f"toys:{build}", facts=facts or Facts()), params=params)
+    return Use(component=Component(kind, name, type(params), f"toys:{build}", facts=facts), params=params)
 
 
 LAYERS = ("stem", "deep", "head")
@@ -310,7 +321,7 @@ def stage(
     kept: Kept | None = getattr(freeze, "kept", None)
     layers = tuple(layer for group in groups for layer in group.layers)
     frozen = frozen_layers(freeze, layers, groups)
-    batches = max((each.facts.batches_per_step for each in callbacks), default=1)
+    batches = max((each.facts_as(CallbackFacts).batches_per_step for each in callbacks), default=1)
     per_epoch = data.examples // (data.batch_size * batches)
     steps = epochs * per_epoch
     still = [kept is None and frozen.issuperset(group.layers) for group in groups]

@@ -94,8 +94,8 @@ def _data(plan: Plan) -> str:
     if facts.classes is not None:
         shown = ", ".join(facts.classes[:8]) + (", …" if len(facts.classes) > 8 else "")
         said.append(f"{len(facts.classes)} classes ({shown})")
-    if facts.users is not None and facts.items is not None:
-        said.append(f"{facts.users:,} users, {facts.items:,} items")
+    if facts.entities:
+        said.append(", ".join(f"{count:,} {name}" for name, count in facts.entities.items()))
     if facts.range is not None:
         said.append(f"targets {facts.range[0]:g}..{facts.range[1]:g}")
     said += [f"{count:,} {name}" for name, count in facts.summary.items()]

@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dotexp.cli.output import json_option, print_json, print_table
-from dotexp.components.component import KINDS, Component
-from dotexp.components.facts import Facts
+from dotexp.components.component import AnyFacts, Component
+from dotexp.components.facts import BodyFacts, Facts
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.binding import is_positional
@@ -35,7 +35,7 @@ def command(name: str | None, as_json: bool) -> None:
     found = _find(registry, name)
     if as_json:
         print_json({"format_version": 1, "components": [_row(component, registry) for component in found]})
-    elif name is None or name in KINDS:
+    elif name is None or name in registry.kinds:
         print_table([(c.kind, c.name, c.doc) for c in found], ("kind", "name", "what it is"))
     else:
         for component in found:
@@ -54,7 +54,7 @@ def _find(registry: Registry, name: str | None) -> list[Component]:
     ]
     if found:
         return found
-    near = closest(bare, [*KINDS, *(component.name for component in registry.components)])
+    near = closest(bare, [*registry.kinds, *(component.name for component in registry.components)])
     hint = f"did you mean `{near}`?" if near else "`spec-runner show` lists everything"
     raise UsageError(f"nothing installed is called `{name}`: {hint}")
 
@@ -71,12 +71,12 @@ def _show(component: Component, registry: Registry) -> None:
     click.echo(f"{component.kind} {component.name}: {component.doc}")
     click.echo(f"  from plugin {provider.name} ({provider.distribution} {provider.version})")
     facts = _facts(component)
-    if facts is not None and facts.layers:
+    if isinstance(facts, BodyFacts) and facts.layers:
         click.echo(f"  layers: {', '.join(facts.layers)}")
         click.echo("  groups: " + ", ".join(f"{g.name} [{', '.join(g.layers)}]" for g in facts.groups))
-    if facts is not None and facts.tasks:
+    if isinstance(facts, Facts) and facts.tasks:
         click.echo(f"  for: {', '.join(facts.tasks)}")
-    if facts is not None and (facts.smallest or facts.largest):
+    if isinstance(facts, BodyFacts) and (facts.smallest or facts.largest):
         click.echo(f"  images: {_sides(facts)}")
     rows = [_cells(name, field) for name, field in component.params.model_fields.items()]
     if rows:
@@ -84,14 +84,14 @@ def _show(component: Component, registry: Registry) -> None:
     click.echo()
 
 
-def _facts(component: Component) -> Facts | None:
-    """Facts, of the default parameters where they hang on those; None where there are no defaults."""
+def _facts(component: Component) -> AnyFacts | None:
+    """Facts, of the default parameters where they depend on those; None where there are no defaults."""
     if any(field.is_required() for field in component.params.model_fields.values()):
-        return component.facts if isinstance(component.facts, Facts) else None
+        return None if callable(component.facts) else component.facts
     return component.facts_for(component.params())
 
 
-def _sides(facts: Facts) -> str:
+def _sides(facts: BodyFacts) -> str:
     if facts.smallest == facts.largest:
         return f"{facts.smallest} × {facts.smallest} pixels"
     ends = (("from", facts.smallest), ("up to", facts.largest))

@@ -34,6 +34,6 @@ def export_run(
     from dotexp.export.predictor import Predictor
     from dotexp.export.samples import take_samples
 
-    predictor = Predictor(load_run(folder, set, registry).experiment, folder, Device.cpu)
+    predictor = Predictor(load_run(folder, set, registry).experiment, folder, Device.cpu, registry)
     taken = take_samples(predictor, samples)
     return write_bundle(predictor, taken, path)

@@ -16,7 +16,7 @@ def make_predictor(folder: RunFolder, set: Overrides, registry: Registry | None,
 
     `set` may say where the data is now. Raises UsageError where there is no model, or a bundle's gives other outputs.
     """
-    predictor = Predictor(load_run(folder, set, registry).experiment, folder, device)
+    predictor = Predictor(load_run(folder, set, registry).experiment, folder, device, registry)
     if is_bundle(folder.path):
         require_same_outputs(predictor)
     return predictor

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotexp.components.component import PolicyParams
+from dotexp.components.bases import PolicyParams
 from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Experiment, Stage
 from dotexp.experiment.overrides import from_command_line

@@ -1,20 +1,10 @@
-"""What is known of a component before anything is opened, and of data once it was."""
+"""What `check` knows of components before anything is opened, and what is known of data once it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
-
-
-class Task(StrEnum):
-    """What is learned from the data."""
-
-    classification = "classification"
-    multilabel = "multilabel"
-    regression = "regression"
-    ratings = "ratings"
 
 
 @dataclass(frozen=True)
@@ -27,64 +17,140 @@ class LayerGroup:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a component with its parameters before anything is opened; `check` works with these.
+    """Which data a component is for; each kind's own facts extend these."""
 
-    `task` is data's; `inputs` is what data gives and a body or model takes (`images`, `user_item`); `tasks` are those
-    a loss, metric, head or model fits (empty: any); `layers` and `groups` are a body's or model's; `momentum` names
-    the optimizer's parameter, and torch parameter-group key, that a policy's momentum moves (None: it has none);
-    for a pair such as Adam's betas it is the pair's name, and the first of the two moves. `smallest` and `largest`
-    are the sides, in pixels, of the images that a body or model takes (None: any), `multiple` what the sides must be
-    a multiple of; data says its own in its parameter `size`. `batches_per_step` is how many batches a callback makes
-    one step of the optimizer; `better` says which values of a metric are the better ones. `tables` names the learned
-    tables that a model has (empty: it does not say), and those that a report reads; `unknown` says what a model takes
-    an id for that it was not trained with; `rows` that an optimizer wants the gradients of embedding tables as sparse
-    ones, of the rows that a batch has touched, and `rows_option` how a spec says so.
-    """
-
-    task: Task | None = None
     inputs: str | None = None
-    tasks: tuple[Task, ...] = ()
+    """What the data's batches must hold, such as `images` or `users and items`; None: anything."""
+
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks that it is for; empty: any."""
+
+
+@dataclass(frozen=True)
+class DataSignature:
+    """What a data component gives."""
+
+    task: str | None = None
+    """Name of the task that is learned; None: known once the data is opened."""
+
+    inputs: str | None = None
+    """What the batches hold, such as `images`."""
+
+
+@dataclass(frozen=True)
+class BodyFacts(Facts):
+    """Layers and groups of a body, and the images that it takes."""
+
     layers: tuple[str, ...] = ()
+    """Names of the layers, in order, without the head; empty: the model is one layer."""
+
     groups: tuple[LayerGroup, ...] = ()
-    momentum: str | None = None
+    """Default learning-rate groups, the head's among them; empty: the body, then the head."""
+
     smallest: int | None = None
+    """Smallest side of an image in pixels; None: any."""
+
     largest: int | None = None
+    """Largest side of an image in pixels; None: any."""
+
     multiple: int = 1
-    batches_per_step: int = 1
-    better: Literal["higher", "lower"] | None = None
+    """What the side of an image must be a multiple of."""
+
+
+@dataclass(frozen=True)
+class ModelFacts(BodyFacts):
+    """What a whole model has beside layers and groups."""
+
     tables: tuple[str, ...] = ()
+    """Names of its learned tables, which reports read; empty: not said."""
+
     unknown: str = ""
-    rows: bool = False
-    rows_option: str = ""
+    """What stands in for an id that the training set did not have; predictions name it."""
+
+
+@dataclass(frozen=True)
+class OptimizerFacts(Facts):
+    """Which of an optimizer's keys a policy sets, and which gradients it wants."""
+
+    momentum: str | None = None
+    """The parameter, and torch's parameter-group key, that a policy's momentum sets: of a pair such as Adam's betas
+    the first; None: it has none."""
+
+    sparse: bool = False
+    """Whether embedding tables shall give sparse gradients, of the rows that a batch has touched."""
+
+    sparse_option: str = ""
+    """How a spec asks for sparse gradients, such as `sparse = rows`; empty: it cannot."""
+
+
+@dataclass(frozen=True)
+class MetricFacts(Facts):
+    """Which values of a metric are better."""
+
+    better: Literal["higher", "lower"] | None = None
+    """None: not said, so that a callback that looks at the metric needs its `mode`."""
+
+
+@dataclass(frozen=True)
+class CallbackFacts(Facts):
+    """What a callback changes of a stage's steps."""
+
+    batches_per_step: int = 1
+    """Batches whose gradients make one step of the optimizer."""
+
+
+@dataclass(frozen=True)
+class ReportFacts(Facts):
+    """What a report reads of the model."""
+
+    tables: tuple[str, ...] = ()
+    """Names of the learned tables that the model must have."""
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known of the data once it was opened.
+    """What is known of data once it was opened."""
 
-    `train`, `valid` and `test` count examples; `classes` are the labels in the order of the model's outputs, `counts`
-    the training examples of each; `users` and `items` count distinct ids in the training part; `range` spans the
-    training targets of a regression; `outputs` is the width of the model's last layer; `notes` are worth a warning,
-    `summary` are counts that a plan shows beside the others (rows read, duplicates, …). `guesses` are choices that the
-    spec left open, by parameter, as the spec would write them, with the reason: `{"user": '"userID" (column 1, by its
-    header)'}`; a plan shows each. `vocabulary` is what prediction needs to encode new inputs (JSON values only).
-    """
+    task: str
+    """Name of the task that is learned."""
 
-    task: Task
     train: int
+    """Number of training examples."""
+
     valid: int
+    """Number of validation examples."""
+
     test: int = 0
+    """Number of test examples."""
+
     classes: tuple[str, ...] | None = None
+    """Labels in the order of the model's outputs; None: numbers are learned."""
+
     counts: tuple[int, ...] | None = None
-    users: int | None = None
-    items: int | None = None
+    """Training examples of each class."""
+
+    entities: Mapping[str, int] = field(default_factory=dict)
+    """Distinct ids in the training set by what they name: `{"users": 943, "items": 1682}`. A model has a row for each,
+    so they are the same in every stage."""
+
     range: tuple[float, float] | None = None
+    """Least and greatest training target of a regression."""
+
     outputs: int = 1
+    """Width of the model's last layer."""
+
     fingerprint: str = ""
+    """Checksum of what was read; a run that is resumed must find the same."""
+
     notes: tuple[str, ...] = ()
+    """Sentences that deserve a warning."""
+
     summary: Mapping[str, int] = field(default_factory=dict)
+    """Counts that a plan shows beside the others, such as rows read."""
+
     guesses: Mapping[str, str] = field(default_factory=dict)
+    """Choices that the spec left open, by parameter, as the spec would write them, with the reason:
+    `{"user": '"userID" (column 1, by its header)'}`; a plan shows each."""
+
     vocabulary: Mapping[str, Any] = field(default_factory=dict)
-
-
-NO_FACTS = Facts()
+    """What prediction needs to encode new inputs, in JSON values."""

@@ -1,4 +1,4 @@
-"""The whole contract between dotexp and its plugins."""
+"""The hooks that a plugin may implement: the whole contract between dotexp and its plugins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from dotexp.components.component import Component
+from dotexp.components.kinds import Kind
+from dotexp.components.tasks import Task
 
 if TYPE_CHECKING:
     from dotexp.planning.plan import Plan
@@ -20,25 +22,35 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
+def dotexp_kinds() -> Sequence[Kind]:  # type: ignore[empty-body]
+    """Declare kinds of components beside the core's. Called once; must not import torch."""
+
+
+@hookspec
+def dotexp_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
+    """Declare tasks: what is learned from data, and how a prediction of it reads. Called once."""
+
+
+@hookspec
 def dotexp_components() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Return what the plugin offers. Called once when the language needs it; must not import torch."""
+    """Return what the plugin offers. Called once; must not import torch."""
 
 
 @hookspec
 def dotexp_run_started(plan: Plan, folder: RunFolder) -> None:
-    """Hear that a run starts; its folder is made, its data not opened yet."""
+    """Called when a run starts: its folder is made, its data not opened yet."""
 
 
 @hookspec
 def dotexp_stage_started(stage: str, steps: int) -> None:
-    """Hear that a stage starts, and how many steps it has."""
+    """Called when a stage of `steps` steps starts."""
 
 
 @hookspec
 def dotexp_epoch_ended(row: EpochRow) -> None:
-    """Hear an epoch's numbers, after they were written down."""
+    """Called with an epoch's numbers, after they are written."""
 
 
 @hookspec
 def dotexp_run_ended(result: RunResult) -> None:
-    """Hear how a run ended, whichever way."""
+    """Called with a run's result, however it ended."""

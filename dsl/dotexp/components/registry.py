@@ -1,20 +1,20 @@
-"""Installed plugins and what they offer. One that does not load is told of; the others work."""
+"""Installed plugins and what they offer. One that does not load is reported; the others work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, entry_points
-from types import ModuleType
 from typing import Any
 
 import pluggy
 
-from dotexp.components import hookspecs
-from dotexp.components.builtins import BUILTINS
-from dotexp.components.component import KINDS, Component
+from dotexp.components import builtins, hookspecs
+from dotexp.components.component import Component
+from dotexp.components.kinds import Kind, words
 from dotexp.components.params import Params
+from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.language.keywords import RESERVED
 from dotexp.version import __version__
@@ -24,11 +24,13 @@ BUILTIN = "dotexp"
 
 @dataclass(frozen=True)
 class Provider:
-    """A plugin: its entry point's name, its distribution and version, what it offers, and why it is broken if it is."""
+    """A plugin by its entry point's name: what it offers and declares, and why it does not load if it does not."""
 
     name: str
     components: tuple[Component, ...] = ()
     error: str | None = None
+    kinds: tuple[Kind, ...] = ()
+    tasks: tuple[Task, ...] = ()
     module: Any = field(default=None, repr=False, compare=False)
     source: Distribution | None = field(default=None, repr=False, compare=False)
 
@@ -60,9 +62,23 @@ def owner_of(provider: str) -> str:
 
 @dataclass(frozen=True)
 class Registry:
-    """Every component by kind and name."""
+    """Every kind, task and component of the installed plugins."""
 
     providers: tuple[Provider, ...]
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Kinds by name, the core's first."""
+        return {kind.name: kind for provider in self.providers for kind in provider.kinds}
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """Declared tasks by name."""
+        return {task.name: task for provider in self.providers for task in provider.tasks}
+
+    def plural(self, kind: str) -> str:
+        """Write several of a kind as messages do."""
+        return self.kinds[kind].plural if kind in self.kinds else f"{words(kind)}s"
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -117,52 +133,89 @@ class Registry:
 
 def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
     """Load every installed plugin, or those of the entry points given, each on its own."""
-    own = Provider(BUILTIN, tuple(replace(c, provider=BUILTIN) for c in BUILTINS))
     found = entry_points(group=hookspecs.PROJECT) if points is None else points
-    providers: list[Provider] = [own]
+    providers = [_declared(Provider(BUILTIN, module=builtins))]
     for point in sorted(found, key=lambda p: (p.name, p.value)):
         providers.append(_load(point, providers))
-    return Registry(tuple(providers))
+    kinds = Registry(tuple(providers)).kinds
+    return Registry(tuple(_offering(provider, kinds) for provider in providers))
 
 
-def _load(point: EntryPoint, others: Sequence[Provider]) -> Provider:
+def _load(point: EntryPoint, others: Iterable[Provider]) -> Provider:
+    """Import a plugin, and ask for the kinds and tasks that it declares."""
     empty = Provider(point.name, source=point.dist)
     same = next((p for p in others if p.name == point.name), None)
     if same is not None:
         return replace(empty, error=f"another plugin has this name: that of {same.distribution} {same.version}")
     try:
-        module = point.load()
-        components = tuple(replace(c, provider=point.name) for c in _components(module, point.name))
-    except (Exception, SystemExit) as error:  # a stranger's import may do anything; the others must go on working
+        made = _declared(replace(empty, module=point.load()))
+        _refuse_declared(made, others)
+    except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
         return replace(empty, error=f"{type(error).__name__}: {error}")
-    return replace(empty, components=components, module=module)
+    return made
 
 
-def _components(module: ModuleType, name: str) -> list[Component]:
-    manager = _manager()
-    manager.register(module, name=name)
-    for caller in manager.get_hookcallers(module) or []:
-        if not caller.has_spec():
-            known = [hook for hook in dir(hookspecs) if hook.startswith("dotexp_")]
-            near = closest(caller.name, known)
-            raise TypeError(f"no hook is called {caller.name}" + (f", did you mean {near}?" if near else ""))
-    offered = [component for result in manager.hook.dotexp_components() for component in result]
-    for component in offered:
-        _validate(component)
-    return offered
+def _declared(provider: Provider) -> Provider:
+    """Ask a plugin for its kinds and tasks. Raises TypeError for what is none, or for a hook that does not exist."""
+    _check_hooks(provider.module)
+    kinds, tasks = _called(provider.module, "dotexp_kinds", Kind), _called(provider.module, "dotexp_tasks", Task)
+    return replace(provider, kinds=tuple(kinds), tasks=tuple(tasks))
 
 
-def _validate(component: object) -> None:
-    if not isinstance(component, Component):
-        raise TypeError(f"dotexp_components returned {component!r}, which is not a Component")
+def _refuse_declared(provider: Provider, others: Iterable[Provider]) -> None:
+    """Refuse a kind or task that another plugin declares."""
+    for other in others:
+        for mine, theirs, what in ((provider.kinds, other.kinds, "kind"), (provider.tasks, other.tasks, "task")):
+            both = {each.name for each in mine} & {each.name for each in theirs}
+            if both:
+                raise TypeError(f"the {what} {min(both)} is declared by {other.name} already")
+
+
+def _offering(provider: Provider, kinds: Mapping[str, Kind]) -> Provider:
+    """Ask a plugin for its components, and hold them against the kinds that are declared."""
+    if provider.module is None:
+        return provider
+    try:
+        offered = _called(provider.module, "dotexp_components", Component)
+        for component in offered:
+            _check(component, kinds)
+    except (Exception, SystemExit) as error:  # as above
+        return Provider(provider.name, error=f"{type(error).__name__}: {error}", source=provider.source)
+    return replace(provider, components=tuple(replace(c, provider=provider.name) for c in offered))
+
+
+def _check_hooks(module: Any) -> None:
+    for name in dir(module):
+        if hasattr(getattr(module, name, None), f"{hookspecs.PROJECT}_impl") and name not in _HOOKS:
+            near = closest(name, _HOOKS)
+            raise TypeError(f"no hook is called {name}" + (f", did you mean {near}?" if near else ""))
+
+
+def _called(module: Any, hook: str, wanted: type[Any]) -> list[Any]:
+    """Call a hook that a plugin implements, if it does; each of what it returns must be a `wanted`."""
+    function = getattr(module, hook, None)
+    found = [] if function is None else list(function())
+    for each in found:
+        if not isinstance(each, wanted):
+            raise TypeError(f"{hook} returned {each!r}, which is not a {wanted.__name__}")
+    return found
+
+
+def _check(component: Component, kinds: Mapping[str, Kind]) -> None:
     label = f"{component.kind} {component.name}"
-    if component.kind not in KINDS:
-        near = closest(component.kind, KINDS)
+    if component.kind not in kinds:
+        near = closest(component.kind, kinds)
         raise TypeError(f"{label}: no kind is called {component.kind}" + (f", did you mean {near}?" if near else ""))
+    base = kinds[component.kind].params
     if not (isinstance(component.params, type) and issubclass(component.params, Params)):
         raise TypeError(f"{label}: its parameters are not a subclass of Params")
+    if not issubclass(component.params, base):
+        raise TypeError(f"{label}: its parameters are not a subclass of {base.__name__}, the base of its kind's")
     if component.build.count(":") != 1:
         raise TypeError(f'{label}: build is "module:function", not {component.build!r}')
+
+
+_HOOKS = tuple(name for name in dir(hookspecs) if name.startswith("dotexp_"))
 
 
 def _manager() -> pluggy.PluginManager:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dotexp.components.component import Use
+from dotexp.components.kinds import one
 from dotexp.components.params import OfKind, Percent, Range
 
 
@@ -56,7 +57,7 @@ class Expected(NamedTuple):
         if self.range:
             yield "a range such as 0..5"
         for kind in self.kinds:
-            yield f"a {kind.replace('_', ' ')}"
+            yield one(kind)
         if self.fixed is not None:
             yield f"a list of {len(self.fixed)}"
         elif self.items is not None:

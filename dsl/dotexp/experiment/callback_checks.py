@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dotexp.components.component import Use
+from dotexp.components.facts import CallbackFacts, DataSignature
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
 
@@ -23,8 +24,9 @@ def check_callbacks(
         if callback is None:
             continue
         span = origins.get(f"{place}.{number}")
-        wanted, given = callback.facts.inputs, data.facts.inputs if data is not None else None
-        tasks, task = callback.facts.tasks, data.facts.task if data is not None else None
+        signature = data.facts_as(DataSignature) if data is not None else DataSignature()
+        wanted, given = callback.facts.inputs, signature.inputs
+        tasks, task = callback.facts.tasks, signature.task
         another_task = tasks and task and task not in tasks  # which is reported of the task
         if data is not None and wanted and given and wanted != given and not another_task:
             collector.report("E305", f"`{callback.name}` takes {wanted}, and `{data.name}` gives {given}", span)
@@ -49,7 +51,8 @@ def find_metric(metric: Use, metrics: Sequence[Use]) -> int | None:
 def _accumulated_once(
     callbacks: Sequence[Use | None], place: str, origins: Mapping[str, Span], collector: Collector
 ) -> None:
-    counts = [(number, each) for number, each in enumerate(callbacks) if each and each.facts.batches_per_step > 1]
+    known = [(number, each) for number, each in enumerate(callbacks) if each is not None]
+    counts = [(number, each) for number, each in known if each.facts_as(CallbackFacts).batches_per_step > 1]
     for number, callback in counts[1:]:
         message = f"`{callback.name}` says a second time how many batches make a step"
         collector.report("E202", message, origins.get(f"{place}.{number}"))

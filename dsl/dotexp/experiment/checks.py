@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dotexp.components.component import PolicyParams, Use
-from dotexp.components.facts import Facts
+from dotexp.components.bases import ImageDataParams, PolicyParams
+from dotexp.components.component import Use
+from dotexp.components.facts import BodyFacts, DataSignature, ModelFacts, OptimizerFacts, ReportFacts
 from dotexp.experiment.callback_checks import check_callbacks
 from dotexp.experiment.experiment import FreezeBefore, FreezeLayers, Unfreeze, frozen_layers
 from dotexp.experiment.field_checks import check_fields
@@ -33,11 +34,11 @@ def check_outline(outline: Outline, origins: Mapping[str, Span], collector: Coll
 
 
 def _fits_data(outline: Outline, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
-    given = data.facts
+    given = data.facts_as(DataSignature)
     for place, use in outline.parts.items():
         wanted = use.facts.inputs
         if wanted and given.inputs and wanted != given.inputs:
-            message = f"`{use.name}` takes {_said(wanted)}, and `{data.name}` gives {_said(given.inputs)}"
+            message = f"`{use.name}` takes {wanted}, and `{data.name}` gives {given.inputs}"
             collector.report("E305", message, origins.get(place))
         if use.facts.tasks and given.task and given.task not in use.facts.tasks:
             message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{data.name}` is {given.task}"
@@ -49,10 +50,10 @@ def _fits_images(outline: Outline, origins: Mapping[str, Span], collector: Colle
     datas = {"data": outline.uses.get("data")}
     datas |= {f"stage.{stage.name}.data": stage.uses.get("data") for stage in outline.stages}
     for place, data in datas.items():
-        if model is None or data is None:
+        if model is None or data is None or not isinstance(data.params, ImageDataParams):
             continue
-        size = dict(data.params).get("size")
-        side, wanted = _side(model.facts, size) if isinstance(size, int) else (size, "")
+        size = data.params.size
+        side, wanted = _side(model.facts_as(BodyFacts), size)
         if side == size:
             continue
         message = f"`{model.name}` takes images {wanted}, and `{data.name}` gives {size} × {size}"
@@ -62,7 +63,7 @@ def _fits_images(outline: Outline, origins: Mapping[str, Span], collector: Colle
         collector.report("E305", message, written or origins.get(place), suggestion=suggestion, help=help)
 
 
-def _side(facts: Facts, size: int) -> tuple[int, str]:
+def _side(facts: BodyFacts, size: int) -> tuple[int, str]:
     """Find the side nearest to this one, from it up if there is one, of images that fit, and say which do."""
     smallest, largest = facts.smallest or 1, facts.largest
     if smallest <= size <= (largest or size):
@@ -77,9 +78,9 @@ def _side(facts: Facts, size: int) -> tuple[int, str]:
 
 def _has_tables(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
     model = outline.uses.get("model")
-    tables = model.facts.tables if model is not None else ()
+    tables = model.facts_as(ModelFacts).tables if model is not None else ()
     for number, use in enumerate(outline.listings["report"]):
-        missing = [name for name in use.facts.tables if name not in tables] if use is not None else []
+        missing = [name for name in use.facts_as(ReportFacts).tables if name not in tables] if use is not None else []
         if use is not None and model is not None and tables and missing:
             message = f"`{use.name}` reads the table `{missing[0]}`, which `{model.name}` does not have"
             help = f"tables of {model.name}: {', '.join(tables)}"
@@ -89,7 +90,7 @@ def _has_tables(outline: Outline, origins: Mapping[str, Span], collector: Collec
 def _fits_task(
     place: str, use: Use | None, data: Use | None, origins: Mapping[str, Span], collector: Collector
 ) -> None:
-    task = data.facts.task if data is not None else None
+    task = data.facts_as(DataSignature).task if data is not None else None
     if use is not None and data is not None and task and use.facts.tasks and task not in use.facts.tasks:
         message = f"`{use.name}` is for {_listed(use.facts.tasks)}, and `{data.name}` is {task}"
         collector.report("E304", message, origins.get(place), help=f"choose a {use.kind} that fits {task}")
@@ -107,7 +108,8 @@ def _check_stage(stage: StageOutline, outline: Outline, origins: Mapping[str, Sp
             _fits_task(f"{callbacks}.{number}", callback, data, origins, collector)
     metrics = outline.listings["metrics"]
     check_callbacks(stage.listings["callbacks"], callbacks, data, metrics, origins, collector)
-    tasks = [use.facts.task for use in (data, common) if use is not None and use.facts.task]
+    signatures = [use.facts_as(DataSignature) for use in (data, common) if use is not None]
+    tasks = [signature.task for signature in signatures if signature.task]
     if len(set(tasks)) > 1:
         message = f"the stage's data is {tasks[0]}, the experiment's {tasks[1]}"
         collector.report("E305", message, origins.get(f"{place}.data"))
@@ -128,7 +130,7 @@ def _check_policy(stage: StageOutline, outline: Outline, origins: Mapping[str, S
         freeze = stage.freeze if outline.groups_known else None
         check_rates(getattr(fit.params, "lr", None), freeze, outline.model, span, collector)
     optimizer = stage.uses.get("optimizer")
-    key = optimizer.facts.momentum if optimizer is not None else None
+    key = optimizer.facts_as(OptimizerFacts).momentum if optimizer is not None else None
     if optimizer is None or key is None or not fit.params.moves_momentum:
         return
     params = optimizer.params
@@ -169,9 +171,5 @@ def _freezes_body(freeze: Unfreeze | FreezeBefore | FreezeLayers) -> bool:
     return isinstance(freeze, FreezeLayers) and [(item.first, item.last) for item in freeze.items] == [("body", None)]
 
 
-def _said(inputs: str) -> str:
-    return {"user_item": "users and items"}.get(inputs, inputs)
-
-
 def _listed(tasks: Iterable[str]) -> str:
-    return " or ".join(str(task) for task in tasks)
+    return " or ".join(tasks)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from dotexp.components.component import Use
+from dotexp.components.facts import DataSignature
 from dotexp.components.params import ForTasks, Params
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
@@ -20,7 +21,7 @@ def check_fields(parts: Mapping[str, Use], data: Use, origins: Mapping[str, Span
 
 
 def _check_tasks(place: str, use: Use, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:
-    task = data.facts.task
+    task = data.facts_as(DataSignature).task
     for name, mark in _marked(use.params, ForTasks):
         default = type(use.params).model_fields[name].default
         if task is None or task in mark.tasks or getattr(use.params, name, default) == default:

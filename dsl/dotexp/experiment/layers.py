@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dotexp.components.component import Use
-from dotexp.components.facts import LayerGroup
+from dotexp.components.facts import BodyFacts, LayerGroup
 from dotexp.experiment.experiment import (
     Freeze,
     FreezeBefore,
@@ -30,9 +30,10 @@ def make_model(
 
     Also returns whether the groups are right: `known` is false where a statement of groups could not be understood.
     """
-    published = (body or whole).facts if (body or whole) else None  # type: ignore[union-attr]
-    if published is None:
+    main = body or whole
+    if main is None:
         return None, False
+    published = main.facts_as(BodyFacts)
     layers = (*published.layers, "head") if body else published.layers or ("model",)
     own = published.groups or _default_groups(body, layers)
     if groups is not None:

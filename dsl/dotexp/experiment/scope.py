@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dotexp.components.component import Component
+from dotexp.components.kinds import one, words
 from dotexp.components.registry import Registry
 from dotexp.language.diagnostics import Collector, closest
 from dotexp.language.source import Span
@@ -83,13 +84,13 @@ class Scope:
         )
 
     def _unknown(self, call: Call, kinds: tuple[str, ...]) -> None:
-        kind, name = kinds[0].replace("_", " "), call.name.text
+        kind, name = words(kinds[0]), call.name.text
         names = [n for k in kinds for n in self.registry.names(k)]
         near = closest(name, names)
-        help = f"{plural(kind)} installed: {', '.join(names) or 'none'}"
+        help = f"{self.registry.plural(kinds[0])} installed: {', '.join(names) or 'none'}"
         elsewhere = next((c for c in self.registry.components if c.name == name), None)
         if elsewhere and not near:
-            help = f"`{name}` is a {elsewhere.kind.replace('_', ' ')}; {help}"
+            help = f"`{name}` is {one(elsewhere.kind)}; {help}"
         if not near and not elsewhere:
             help += "; where another plugin offers it, that plugin is not installed: see `spec-runner plugins`"
         for broken in self.registry.broken:
@@ -164,9 +165,3 @@ def names_in(value: Value) -> Iterator[str]:
     elif isinstance(value, MapValue):
         for _, entry in value.entries:
             yield from names_in(entry)
-
-
-def plural(kind: str) -> str:
-    """Say several of a kind."""
-    irregular = {"body": "bodies", "loss": "losses", "policy": "policies"}
-    return irregular.get(kind, kind if kind in ("data", "weights", "stages") else kind + "s")

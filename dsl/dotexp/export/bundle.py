@@ -136,7 +136,7 @@ def _manifest(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "experiment": predictor.experiment.name,
         "run": predictor.folder.name,
-        "task": str(facts.task),
+        "task": facts.task,
         "classes": None if facts.classes is None else list(facts.classes),
         "preprocessing": {"data": data, "normalize": normalization(predictor)},
         "inputs": [_signature(tensor) for tensor in samples.inputs],

@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dotexp.components.bases import BodyParams
 from dotexp.components.component import Use
-from dotexp.components.facts import DataFacts, Task
+from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Experiment
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, StageResult
 
 _PIPELINES: Mapping[str, str] = {
-    Task.classification: "image-classification",
-    Task.multilabel: "image-classification",
-    Task.regression: "image-feature-extraction",
+    "classification": "image-classification",
+    "multilabel": "image-classification",
+    "regression": "image-feature-extraction",
 }
 _LISTED = 50
 _SHOWN = 8
@@ -48,7 +49,7 @@ def _header(experiment: Experiment, facts: DataFacts, stage: StageResult | None)
     yield from ("tags:", "- dotexp", f"- {facts.task}")
     numbers = [(name, value) for name, value in stage.metrics.items() if isinstance(value, float)] if stage else []
     if numbers:
-        task = _PIPELINES.get(facts.task, str(facts.task))
+        task = _PIPELINES.get(facts.task, facts.task)
         yield from ("model-index:", f"- name: {experiment.name}", "  results:", "  - task:", f"      type: {task}")
         yield from ("    dataset:", f"      name: {experiment.data.name}", f"      type: {experiment.data.name}")
         yield from ("      split: validation", "    metrics:")
@@ -64,17 +65,18 @@ def _title(experiment: Experiment, run: RunFolder) -> Iterator[str]:
     model = experiment.model
     parts = [use.name for use in (model.whole, model.body, model.head) if use is not None]
     what = f"`{parts[0]}` model" if model.whole is not None else f"`{'` body with the head `'.join(parts)}`"
-    weights = None if model.body is None else dict(model.body.params).get("weights")
+    params = None if model.body is None else model.body.params
+    weights = params.weights if isinstance(params, BodyParams) else None
     start = " started from another run's weights" if isinstance(weights, Use) else ""
     yield from (f"The model: {what}{start}. Trained by dotexp in the run `{run.name}`.", "")
 
 
 def _use(facts: DataFacts) -> Iterator[str]:
-    example = "196:242" if facts.users is not None else "photo.jpg"
+    example = "196:242" if facts.entities else "photo.jpg"
     yield from ("## Use", "", "```sh", f"spec-runner predict FOLDER {example}", "```", "")
     call = f'Workspace().predict("FOLDER", "{example}")'
     yield from ("```python", "from dotexp import Workspace", "", call, "```", "")
-    if facts.users is None:
+    if not facts.entities:
         yield from ('As a body\'s weights in a spec: `weights = "FOLDER"`.', "")
 
 
@@ -84,8 +86,8 @@ def _data(data: Use, facts: DataFacts) -> Iterator[str]:
     if facts.classes is not None:
         more = f", and {len(facts.classes) - _LISTED:,} more" if len(facts.classes) > _LISTED else ""
         yield f"| {len(facts.classes):,} classes | {', '.join(map(_text, facts.classes[:_LISTED]))}{more} |"
-    if facts.users is not None:
-        yield f"| users, items | {facts.users:,}, {facts.items:,} |"
+    if facts.entities:
+        yield f"| {', '.join(facts.entities)} | {', '.join(f'{count:,}' for count in facts.entities.values())} |"
     if facts.range is not None:
         yield f"| range of the training targets | {facts.range[0]:g} to {facts.range[1]:g} |"
     yield from (f"| fingerprint | `{facts.fingerprint}` |", "")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dotexp.components.component import DataContext, Use, load_attribute
-from dotexp.components.facts import DataFacts, Task
+from dotexp.components.builders import DataContext
+from dotexp.components.component import Use, load_attribute
+from dotexp.components.facts import DataFacts, ModelFacts
+from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.experiment import Device, Experiment
 from dotexp.language.diagnostics import ComponentError, UsageError
 from dotexp.planning.inference import inference_of
 from dotexp.runs.folder import RunFolder
+from dotexp.sdk.answers import numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +54,9 @@ class Predictor:
     ComponentError E405 where its weights do not fit.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, device: Device | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, folder: RunFolder, device: Device | None = None, registry: Registry | None = None
+    ) -> None:
         from dotexp.engine.prediction import restore
 
         self.experiment = experiment
@@ -60,7 +65,9 @@ class Predictor:
         self.data: Use = experiment.stages[-1].data
         self.restored: Restored = restore(inference_of(experiment), folder, device)
         whole = experiment.model.whole
-        self._stand_in = whole.facts.unknown if whole is not None else ""
+        self._stand_in = whole.facts_as(ModelFacts).unknown if whole is not None else ""
+        task = (registry or load_registry()).tasks.get(self.facts.task)
+        self._answer = numbers if task is None else load_attribute(task.answer)
 
     def encode(self, inputs: Sequence[Any]) -> Encoded:
         """Encode inputs as the data does. Raises UsageError for inputs of another kind."""
@@ -89,8 +96,10 @@ class Predictor:
 
     def read(self, row: Mapping[str, Any], output: Any) -> Prediction:
         """Read an activated output, a number or a list of them, as the prediction for the input that `row` names."""
-        prediction = _prediction(dict(row), output, self.facts.task, self.facts.classes)
-        return replace(prediction, stand_in=self._stand_in) if prediction.unknown else prediction
+        named = dict(row)
+        unknown = tuple(named.pop("unknown", ()))
+        value, probabilities = self._answer(output, self.facts)
+        return Prediction(named, value, probabilities, unknown, self._stand_in if unknown else "")
 
     def recommend(self, user: str, top: int, seen: bool = False) -> list[dict[str, Any]]:
         """The `top` items of the highest predicted rating for a user, what the user has rated left out unless `seen`.
@@ -119,7 +128,7 @@ class Predictor:
         """Open the run's data. Raises ComponentError where it is gone, UsageError where it has changed."""
         data: Data = self.data.build(DataContext(self.experiment.seed))
         if json.loads(json.dumps(dict(data.facts.vocabulary))) != self.facts.vocabulary:
-            what = "users or items" if self.facts.users is not None else "classes"
+            what = " or ".join(self.facts.entities) or "classes"
             raise UsageError(f"the data has other {what} than {self.folder.path} was trained on")
         return data
 
@@ -134,14 +143,3 @@ class Predictor:
             return self.open_data()
         except ComponentError as error:
             raise UsageError(f"what the user has rated is not known without the run's data: {error}") from error
-
-
-def _prediction(row: dict[str, Any], output: Any, task: Task, classes: tuple[str, ...] | None) -> Prediction:
-    unknown = tuple(row.pop("unknown", ()))
-    if classes is None:
-        value = output[0] if isinstance(output, list) and len(output) == 1 else output
-        return Prediction(row, tuple(value) if isinstance(value, list) else value, None, unknown)
-    probabilities = dict(zip(classes, output, strict=True))
-    if task is Task.multilabel:
-        return Prediction(row, tuple(name for name, p in probabilities.items() if p > 0.5), probabilities, unknown)
-    return Prediction(row, max(probabilities, key=lambda name: probabilities[name]), probabilities, unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dotexp.components.component import Use
+from dotexp.components.facts import OptimizerFacts
 from dotexp.planning.plan import LayerCount
 
 LARGE = 2_000_000
@@ -19,11 +20,11 @@ def hints(optimizer: Use, layers: Sequence[LayerCount], examples: int) -> Iterat
 
     `layers` are those that train.
     """
-    way = optimizer.facts.rows_option
+    facts = optimizer.facts_as(OptimizerFacts)
     numbers = sum(layer.table_parameters for layer in layers)
     touched = examples * sum(layer.table_width for layer in layers)
-    if way and not optimizer.facts.rows and numbers >= LARGE and numbers >= TIMES * touched:
+    if facts.sparse_option and not facts.sparse and numbers >= LARGE and numbers >= TIMES * touched:
         yield (
             f"the tables hold {numbers:,} numbers, of which a step touches at most {touched:,} and moves all: "
-            f"{optimizer.name}({way}) moves those alone, which is faster, and another result"
+            f"{optimizer.name}({facts.sparse_option}) moves those alone, which is faster, and another result"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dotexp.components.component import DataParams, Use
+from dotexp.components.bases import DataParams
+from dotexp.components.component import Use
 from dotexp.experiment.experiment import Experiment, Model, Runtime
 
 

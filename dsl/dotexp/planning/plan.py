@@ -132,8 +132,8 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """`plan --json`'s answer, and `plan.json`."""
         facts = self.facts
-        data: dict[str, Any] = {"task": str(facts.task), "train": facts.train, "valid": facts.valid, "test": facts.test}
-        optional = {"classes": facts.classes, "users": facts.users, "items": facts.items, "range": facts.range}
+        data: dict[str, Any] = {"task": facts.task, "train": facts.train, "valid": facts.valid, "test": facts.test}
+        optional = {"classes": facts.classes, **facts.entities, "range": facts.range}
         data.update({name: value for name, value in optional.items() if value is not None})
         data.update({"summary": dict(facts.summary)} if facts.summary else {})
         data.update({"guesses": dict(facts.guesses)} if facts.guesses else {})

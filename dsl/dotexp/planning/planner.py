@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from dotexp.components.component import RunWeights, Use
+from dotexp.components.bases import BodyParams, RunWeights
+from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
 from dotexp.experiment.resolve import Resolved
@@ -95,8 +96,10 @@ class _Planner:
     def pin_weights(self, experiment: Experiment) -> Experiment:
         """Put the run's folder in place of its name, so that the plan stands for one run only."""
         body = experiment.model.body
-        weights = dict(body.params).get("weights") if body else None
-        if body is None or not isinstance(weights, Use) or not isinstance(weights.params, RunWeights):
+        if body is None or not isinstance(body.params, BodyParams):
+            return experiment
+        weights = body.params.weights
+        if not isinstance(weights, Use) or not isinstance(weights.params, RunWeights):
             return experiment
         try:
             folder = self.probe.run_folder(weights.params.run)
@@ -149,8 +152,9 @@ class _Planner:
             few = f"a batch of {batch}" if batches == 1 else f"the {batches} batches of {batch} that make a step"
             message = f"{own.train} training examples are fewer than {few}"
             self.collector.report("E403", message, span, help="the last, partial batch of an epoch is dropped")
-        if (own.task, own.classes, own.users, own.items) != (facts.task, facts.classes, facts.users, facts.items):
-            message = "the stage's data has other classes, users or items than the experiment's"
+        if (own.task, own.classes, own.entities) != (facts.task, facts.classes, facts.entities):
+            other = " or ".join(["classes", *facts.entities])
+            message = f"the stage's data has other {other} than the experiment's"
             self.collector.report(
                 "E402", message, self.origins.get(place), help="the model is made for one set of them"
             )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from dotexp.components.component import DataParams, PolicyParams, Schedule, Use
-from dotexp.components.facts import LayerGroup
+from dotexp.components.bases import DataParams, PolicyParams
+from dotexp.components.builders import Schedule
+from dotexp.components.component import Use
+from dotexp.components.facts import CallbackFacts, LayerGroup, OptimizerFacts
 from dotexp.experiment.experiment import Experiment, Kept, Stage, Unfreeze, frozen_layers
 from dotexp.planning.advice import hints
 from dotexp.planning.identity import start_text
@@ -39,7 +41,7 @@ def plan_stage(index: int, experiment: Experiment, steps_per_epoch: int, layers:
         frozen=frozen,
         rates=_rates(stage, groups, schedule, steps),
         momentum=_momentum(stage, schedule, steps),
-        momentum_key=stage.optimizer.facts.momentum,
+        momentum_key=stage.optimizer.facts_as(OptimizerFacts).momentum,
         callbacks=stage.callbacks,
         batches_per_step=batches,
         hints=tuple(hints(stage.optimizer, trained, batch_size * batches)),
@@ -61,7 +63,7 @@ def batch_size_of(data: Use) -> int:
 
 def batches_per_step_of(stage: Stage) -> int:
     """Batches whose mean gradient makes a step of the optimizer."""
-    return max((callback.facts.batches_per_step for callback in stage.callbacks), default=1)
+    return max((callback.facts_as(CallbackFacts).batches_per_step for callback in stage.callbacks), default=1)
 
 
 def _group(group: LayerGroup, frozen: frozenset[str], kept: Kept | None, counts: Mapping[str, LayerCount]) -> GroupPlan:
@@ -113,7 +115,7 @@ def peak_rates(rates: Any, groups: list[str]) -> list[float | None]:
 
 
 def _momentum(stage: Stage, schedule: Schedule, steps: int) -> tuple[float, ...] | None:
-    key = stage.optimizer.facts.momentum
+    key = stage.optimizer.facts_as(OptimizerFacts).momentum
     if key is None:
         return None
     if schedule.momentum is not None:

@@ -144,11 +144,10 @@ def _data(run: RunFolder) -> Iterator[Block]:
     if not run.vocabulary.exists():
         return
     facts = run.read_facts()
-    rows: list[tuple[Cell, ...]] = [("task", str(facts.task)), ("training examples", f"{facts.train:,}"),
+    rows: list[tuple[Cell, ...]] = [("task", facts.task), ("training examples", f"{facts.train:,}"),
                                     ("validation examples", f"{facts.valid:,}")]  # fmt: skip
     rows += [("test examples", f"{facts.test:,}")] if facts.test else []
-    for name, count in (("users", facts.users), ("items", facts.items)):
-        rows += [(name, f"{count:,}")] if count is not None else []
+    rows += [(name, f"{count:,}") for name, count in facts.entities.items()]
     if facts.range is not None:
         rows.append(("range of the training targets", f"{facts.range[0]:g} to {facts.range[1]:g}"))
     if facts.classes is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from dotexp import DataFacts, Task
+from dotexp import DataFacts
 from dotexp.sdk.data import Part, TensorPart
 from numpy.typing import NDArray
 
@@ -221,12 +221,11 @@ def _facts(
 ) -> DataFacts:
     ratings = columns["train"][2]
     return DataFacts(
-        task=Task.ratings,
+        task="ratings",
         train=len(ratings),
         valid=len(columns["valid"][2]),
         test=len(columns["test"][2]) if "test" in columns else 0,
-        users=len(vocabulary["users"]),
-        items=len(vocabulary["items"]),
+        entities={name: len(vocabulary[name]) for name in ("users", "items")},
         range=(float(ratings.min()), float(ratings.max())),
         fingerprint=fingerprint,
         notes=notes,

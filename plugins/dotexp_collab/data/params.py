@@ -45,7 +45,7 @@ def _published(name: str) -> str:
 
 
 BoundedRange = Annotated[Range, AfterValidator(_moderate)]
-Split = Annotated[Use, OfKind("split")]
+Split = Annotated[Use, OfKind("rating_split")]
 Features = Annotated[Use, OfKind("features")]
 
 

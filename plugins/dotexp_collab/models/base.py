@@ -113,8 +113,7 @@ class RatingModel(nn.Module, ABC):
 
 def known(facts: DataFacts) -> tuple[int, int]:
     """How many users and items the training part knows."""
-    assert facts.users is not None and facts.items is not None, "ratings have users and items"
-    return facts.users, facts.items
+    return facts.entities["users"], facts.entities["items"]
 
 
 def ends(params: RangeParams, facts: DataFacts) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dotexp import DataFacts, Params, Task
+from dotexp import DataFacts, Params
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
 from torchmetrics.classification import (
@@ -113,7 +113,7 @@ def mae(params: Params, facts: DataFacts) -> Metric:
 def _averaged(of_classes: Any, of_labels: Any, facts: DataFacts, average: str) -> Metric:
     """Build a metric of one label or of several; of two classes, neither is the positive one."""
     metric: Metric
-    if facts.task is Task.multilabel:
+    if facts.task == "multilabel":
         metric = of_labels(num_labels=_count(facts), threshold=THRESHOLD, average=average, validate_args=False)
     else:
         metric = of_classes(num_classes=_count(facts), average=average, validate_args=False)

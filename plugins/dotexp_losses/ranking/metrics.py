@@ -108,8 +108,7 @@ def _ndcg(hits: Tensor, relevant: Tensor, k: int) -> Tensor:
 
 
 def _ranking(score: Score, params: RankingParams, facts: DataFacts) -> Ranking:
-    assert facts.items is not None, "ratings have items"
-    return Ranking(score, params.k, relevance_threshold(params, facts), params.users, facts.items)
+    return Ranking(score, params.k, relevance_threshold(params, facts), params.users, facts.entities["items"])
 
 
 def _pairs_of_users(users: Tensor, part: Part) -> Tensor:

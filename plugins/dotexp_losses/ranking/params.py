@@ -56,11 +56,12 @@ def check_ranking(params: RankingParams, facts: DataFacts) -> Iterator[Problem]:
                 help=f"take one above {low:g} and up to {high:g}, or leave it out",
                 code="E404",
             )
-    if facts.items is not None and params.k >= facts.items:
+    items = facts.entities.get("items")
+    if items is not None and params.k >= items:
         yield Problem(
-            f"the {params.k} best of {facts.items} items are all of them",
+            f"the {params.k} best of {items} items are all of them",
             field="k",
-            help=f"take k below {facts.items}",
+            help=f"take k below {items}",
             code="E304",
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dotexp import ComponentError, DataContext, DataFacts, RunError, Task, UsageError
+from dotexp import ComponentError, DataContext, DataFacts, RunError, UsageError
 from dotexp.sdk.data import Encoded, Part
 from dotexp.sdk.seeds import Draw
 from dotexp.sdk.splits import random_split_rows
@@ -51,7 +51,7 @@ class Found:
     those of `DataFacts`.
     """
 
-    task: Task
+    task: str
     pool: tuple[Example, ...]
     parts: Mapping[str, tuple[Example, ...]]
     reader: Reader
@@ -64,7 +64,7 @@ class Found:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, in order; none where numbers are learned."""
-        return self.classes or (() if self.task is Task.regression else tuple(names_in(self.pool)))
+        return self.classes or (() if self.task == "regression" else tuple(names_in(self.pool)))
 
     def without(self, identities: Mapping[str, object]) -> Found:
         """The same but for these images."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from dotexp import DataContext, DataFacts, Task, UsageError
+from dotexp import DataContext, DataFacts, UsageError
 from dotexp.sdk.data import Encoded, TensorPart
 from dotexp.sdk.splits import Rows, random_split_rows
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def _fingerprint(levels: NDArray[np.uint8], labels: NDArray[np.int64], rows: Map
 def _facts(params: DigitsParams, rows: Mapping[str, Rows], counts: Sequence[int], fingerprint: str) -> DataFacts:
     classes = tuple(str(digit) for digit in params.digits)
     return DataFacts(
-        task=Task.classification,
+        task="classification",
         train=len(rows["train"]),
         valid=len(rows["valid"]),
         test=len(rows.get("test", ())),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dotexp import ComponentError, DataContext, Task
+from dotexp import ComponentError, DataContext
 from dotexp.sdk.names import composed, is_text, name_notes, printable
 
 from dotexp_vision.data.cache import FileReader
@@ -54,7 +54,7 @@ class _Folder:
         names = [example.identity for examples in (pool, *parts.values()) for example in examples]
         notes = (*self.notes, *name_notes(classes, "classes"), *_twins(names), *self.search.left_out.notes())
         reader = FileReader(self.root)
-        return Found(Task.classification, pool, parts, reader, str(self.root), "path", notes, guesses=self.guesses)
+        return Found("classification", pool, parts, reader, str(self.root), "path", notes, guesses=self.guesses)
 
     def _training_folder(self) -> Path:
         """Return the folder `train` where there is one that holds what training needs, else the whole folder."""

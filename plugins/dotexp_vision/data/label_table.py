@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-from dotexp import ComponentError, Task, Use
+from dotexp import ComponentError, Use
 from dotexp.sdk.names import composed
 from dotexp.sdk.tables import TextFormat, read_table
 
@@ -78,10 +78,7 @@ class LabelTable:
 
     def cells(self, use: Use, part: str) -> list[str]:
         """Return the column that a split names, in small letters."""
-        wanted = dict(use.params).get("column")
-        if not isinstance(wanted, (int, str)):
-            raise ComponentError(f"`{use.name}` says nothing of a column", part)
-        return [cell.lower() for cell in self.table.column(wanted, part)]
+        return [cell.lower() for cell in self.table.column(use.build(), part)]
 
     def _names_columns(self, rows: Sequence[Sequence[str]]) -> bool:
         """Decide whether the first row names the columns; keep the decision with its reason as a guess."""
@@ -155,7 +152,7 @@ class LabelTable:
     def _labels(self) -> Callable[[int, str], Label | Fault]:
         """Return a function that reads a row's label, by its number and the image's identity."""
         params, table = self.params, self.table
-        if params.task is Task.regression:
+        if params.task == "regression":
             columns = [table.column(column, "target") for column in params.targets]
             return lambda row, _: _numbers([column[row] for column in columns])
         label = 1 if params.label is None else params.label
@@ -205,7 +202,7 @@ def split_label(params: ImageListParams, text: str) -> Label:
 
 
 def _split_columns(params: ImageListParams) -> list[int | str | None]:
-    return [dict(use.params).get("column") for use in (params.valid, params.test) if isinstance(use, Use)]
+    return [use.build() for use in (params.valid, params.test) if isinstance(use, Use)]
 
 
 def _label(params: ImageListParams, text: str | None, otherwise: str) -> Label | Fault:

@@ -6,14 +6,25 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import OfKind, Positional, Task, Use
+from dotexp import OfKind, Params, Positional, Use
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
 from dotexp_vision.data.dataset_names import DATASETS, Known
 from dotexp_vision.data.params import ImageParams
 
-HeldOut = Fraction | Count | Path | Annotated[Use, OfKind("split")]
+HeldOut = Fraction | Count | Path | Annotated[Use, OfKind("image_split")]
+
+
+class ColumnSplitParams(Params):
+    """Hold out the rows of a table whose value in a column is 1, true, or the name of the set: valid, test."""
+
+    column: Annotated[ColumnName, Positional()] = Field(description="the column: its number from 0, or its name")
+
+
+def split_column(params: ColumnSplitParams) -> int | str:
+    """Return the column that says which rows are held out."""
+    return params.column
 
 
 class ImageListParams(ImageParams):
@@ -69,16 +80,16 @@ class ImageListParams(ImageParams):
             raise ValueError("target is what is learned, and so is label: give one of them")
         if isinstance(self.target, tuple) and not 0 < len(set(self.target)) == len(self.target):
             raise ValueError("target is one column, or several different ones")
-        if self.stratify and self.task is not Task.classification:
+        if self.stratify and self.task != "classification":
             raise ValueError("stratify draws from each class, and here an image has not one class")
         return self
 
     @property
-    def task(self) -> Task:
+    def task(self) -> str:
         """What is learned."""
         if self.target is not None:
-            return Task.regression
-        return Task.classification if self.label_separator is None else Task.multilabel
+            return "regression"
+        return "classification" if self.label_separator is None else "multilabel"
 
     @property
     def targets(self) -> tuple[int | str, ...]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dotexp import ComponentError, DataContext, Task, Use
+from dotexp import ComponentError, DataContext, Use
 from dotexp.sdk.names import composed, name_notes, printable
 from dotexp.sdk.tables import read_lines
 
@@ -53,7 +53,7 @@ class _List:
         self._leave_out_marked()
         held = {part: _sorted(of_part) for part, of_part in parts.items()}
         pool = _sorted(self.pool.values())
-        if self.params.task is not Task.regression:
+        if self.params.task != "regression":
             self.notes += name_notes({name for of in (pool, *held.values()) for name in names_in(of)}, "classes")
         self.notes += self.search.left_out.notes()
         guesses: dict[str, str] = {}
@@ -126,7 +126,7 @@ class _List:
             if not isinstance(use, Use) or self.table is None:
                 continue
             cells = self.table.cells(use, part)
-            column = dict(use.params).get("column")
+            column = use.build()
             for other in ("valid", "test"):
                 marked = [e.identity for e, cell in zip(self.examples, cells, strict=True) if role_of(cell) == other]
                 extra = [identity for identity in marked if identity in self.pool]

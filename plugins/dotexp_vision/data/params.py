@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from dotexp import DataParams, OfKind, Positional, Range, Use
+from dotexp import ImageDataParams, OfKind, Positional, Range, Use
 from dotexp.sdk.fields import Count, Fraction
 from pydantic import AfterValidator, Field, model_validator
 
@@ -57,7 +57,7 @@ class OnBad(StrEnum):
     skip = "skip"
 
 
-class ImageParams(DataParams):
+class ImageParams(ImageDataParams):
     """Parameters of all image data."""
 
     if TYPE_CHECKING:  # each kind of data says for itself what it takes
@@ -131,7 +131,7 @@ class ImageFolderParams(ImageParams):
 Digit = Annotated[int, Field(ge=0, le=9)]
 
 
-class DigitsParams(DataParams):
+class DigitsParams(ImageDataParams):
     """Handwritten digits: scikit-learn's 1,797 real ones of 8 by 8 pixels, enlarged; they come with the library.
 
     `predict` takes image files, light ink on dark, and `digits:17` for the set's example number 17, from 0.

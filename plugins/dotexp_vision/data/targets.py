@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from dotexp import ComponentError, Task
+from dotexp import ComponentError
 from torch import Tensor
 
 Label = str | tuple[str, ...] | tuple[float, ...]
@@ -32,20 +32,20 @@ class Targets:
     notes: tuple[str, ...]
 
 
-def as_targets(task: Task, parts: Mapping[str, Sequence[Example]], classes: Sequence[str]) -> Targets:
+def as_targets(task: str, parts: Mapping[str, Sequence[Example]], classes: Sequence[str]) -> Targets:
     """Code the labels of parts, `train` among them, by the classes in their order.
 
     Classification: int64 (N,); several labels: float32 (N, C) of 0 and 1; numbers: float32 (N,), or (N, k) for
     several. Raises ComponentError, naming the part, where one has unknown classes.
     """
-    return _numbers(parts) if task is Task.regression else _classes(task, parts, classes)
+    return _numbers(parts) if task == "regression" else _classes(task, parts, classes)
 
 
-def require_classes(task: Task, classes: Sequence[str], field: str) -> None:
+def require_classes(task: str, classes: Sequence[str], field: str) -> None:
     """Raise ComponentError, naming `field`, where there is nothing to tell apart."""
-    if task is Task.classification and len(classes) == 1:
+    if task == "classification" and len(classes) == 1:
         raise ComponentError(f"there is one class only, `{classes[0]}`: there is nothing to tell apart", field)
-    if task is not Task.regression and not classes:
+    if task != "regression" and not classes:
         raise ComponentError("there are no labels", field)
 
 
@@ -66,7 +66,7 @@ def _numbers(parts: Mapping[str, Sequence[Example]]) -> Targets:
     return Targets({name: t.squeeze(1) if width == 1 else t for name, t in tensors.items()}, facts, ())
 
 
-def _classes(task: Task, parts: Mapping[str, Sequence[Example]], classes: Sequence[str]) -> Targets:
+def _classes(task: str, parts: Mapping[str, Sequence[Example]], classes: Sequence[str]) -> Targets:
     numbers = {name: number for number, name in enumerate(classes)}
     for part, examples in parts.items():
         unknown = [name for name in names_in(examples) if name not in numbers]
@@ -79,8 +79,8 @@ def _classes(task: Task, parts: Mapping[str, Sequence[Example]], classes: Sequen
     return Targets(tensors, facts, tuple(_notes(task, parts["train"], classes, seen)))
 
 
-def _coded(task: Task, examples: Sequence[Example], numbers: Mapping[str, int]) -> Tensor:
-    if task is Task.classification:
+def _coded(task: str, examples: Sequence[Example], numbers: Mapping[str, int]) -> Tensor:
+    if task == "classification":
         return torch.tensor([numbers[_names(example)[0]] for example in examples], dtype=torch.int64)
     coded = torch.zeros(len(examples), len(numbers))
     for row, example in enumerate(examples):
@@ -88,7 +88,7 @@ def _coded(task: Task, examples: Sequence[Example], numbers: Mapping[str, int]) 
     return coded
 
 
-def _notes(task: Task, train: Sequence[Example], classes: Sequence[str], seen: Mapping[str, int]) -> Iterator[str]:
+def _notes(task: str, train: Sequence[Example], classes: Sequence[str], seen: Mapping[str, int]) -> Iterator[str]:
     for name in classes:
         if not seen[name]:
             yield f"no image of the class `{name}` is left to train with"

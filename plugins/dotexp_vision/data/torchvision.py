@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dotexp import ComponentError, DataContext, Task
+from dotexp import ComponentError, DataContext
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -64,7 +64,7 @@ def build(params: TorchvisionDatasetParams, context: DataContext) -> ImageData:
         reader = FileReader(params.root)
     pool = examples.pop("train")
     place = params.name if params.root is None else f"{params.name} in {params.root}"
-    return assemble(params, Found(Task.classification, pool, examples, reader, place, "root", classes=classes), context)
+    return assemble(params, Found("classification", pool, examples, reader, place, "root", classes=classes), context)
 
 
 def _open(params: TorchvisionDatasetParams, part: str) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from dotexp import Component, Facts, Params
+from dotexp import BodyFacts, BodyParams, Component
 
 from dotexp_vision.models import params as body_params
 from dotexp_vision.models.table import Network, layer_name, networks, split
@@ -61,14 +61,14 @@ FUNCTIONS = ("permute",)
 
 _V1, _V2 = "imagenet1k_v1", "imagenet1k_v2"
 _SWAG = ("imagenet1k_swag_e2e_v1", "imagenet1k_swag_linear_v1")
-_PARAMS: Mapping[tuple[str, ...], type[Params]] = {
+_PARAMS: Mapping[tuple[str, ...], type[BodyParams]] = {
     (_V1,): body_params.OneParams,
     (_V1, _V2): body_params.TwoParams,
     (_V1, "imagenet1k_features"): body_params.FeaturesParams,
     _SWAG: body_params.SwagParams,
     (_V1, _V2, *_SWAG): body_params.TwoSwagParams,
 }
-_VIT_PARAMS: Mapping[str, type[Params]] = {
+_VIT_PARAMS: Mapping[str, type[BodyParams]] = {
     "16": body_params.VitSixteenParams,
     "32": body_params.VitThirtyTwoParams,
     "14": body_params.VitFourteenParams,
@@ -103,21 +103,21 @@ def cut_layers(network: Network, cut: int | None) -> dict[str, tuple[str, ...]]:
     return {layer_name(part): (part,) for part in network.kept(cut)}
 
 
-def named_facts(network: Network, image_size: int | None = None) -> Facts:
+def named_facts(network: Network, image_size: int | None = None) -> BodyFacts:
     """Facts of the body that goes by a network's name; `image_size` is a vision transformer's."""
     return _facts(network, layers_of(network), image_size)
 
 
-def cut_facts(params: body_params.TorchvisionBodyParams) -> Facts:
+def cut_facts(params: body_params.TorchvisionBodyParams) -> BodyFacts:
     """Facts of `torchvision_body`."""
     network = networks()[params.name]
     return _facts(network, cut_layers(network, params.cut))
 
 
-def _facts(network: Network, layers: Mapping[str, tuple[str, ...]], image_size: int | None = None) -> Facts:
+def _facts(network: Network, layers: Mapping[str, tuple[str, ...]], image_size: int | None = None) -> BodyFacts:
     first_late = network.parts[network.late]
     late = next((i for i, parts in enumerate(layers.values()) if first_late in parts), len(layers))
-    return Facts(
+    return BodyFacts(
         inputs="images",
         layers=tuple(layers),
         groups=split(tuple(layers), late),
@@ -143,5 +143,5 @@ def _component(network: Network, title: str) -> Component:
 def _vit_facts(
     network: Network,
     params: body_params.VitSixteenParams | body_params.VitThirtyTwoParams | body_params.VitFourteenParams,
-) -> Facts:
+) -> BodyFacts:
     return named_facts(network, params.image_size)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import OfKind, Params, Positional, Use
+from dotexp import BodyParams, OfKind, Positional, Use
 from pydantic import Field, ValidationInfo, field_validator
 
 from dotexp_vision.models.table import networks
@@ -79,58 +79,58 @@ class AnyImagenet(StrEnum):
     imagenet1k_swag_linear_v1 = "imagenet1k_swag_linear_v1"
 
 
-class OneParams(Params):
+class OneParams(BodyParams):
     """A torchvision model without its classifier, with one set of weights."""
 
     weights: Imagenet | Path | RunUse | None = Field(Imagenet.imagenet, description=_WEIGHTS)
 
 
-class TwoParams(Params):
+class TwoParams(BodyParams):
     """A torchvision model without its classifier, with two sets of weights."""
 
     weights: ImagenetTwo | Path | RunUse | None = Field(ImagenetTwo.imagenet, description=_WEIGHTS)
 
 
-class FeaturesParams(Params):
+class FeaturesParams(BodyParams):
     """VGG-16 without its classifier."""
 
     weights: ImagenetFeatures | Path | RunUse | None = Field(ImagenetFeatures.imagenet, description=_WEIGHTS)
 
 
-class SwagParams(Params):
+class SwagParams(BodyParams):
     """A torchvision model without its classifier, with SWAG's weights."""
 
     weights: ImagenetSwag | Path | RunUse | None = Field(ImagenetSwag.imagenet, description=_WEIGHTS)
 
 
-class TwoSwagParams(Params):
+class TwoSwagParams(BodyParams):
     """A torchvision model without its classifier, with two sets of weights and SWAG's."""
 
     weights: ImagenetTwoSwag | Path | RunUse | None = Field(ImagenetTwoSwag.imagenet, description=_WEIGHTS)
 
 
-class VitSixteenParams(Params):
+class VitSixteenParams(BodyParams):
     """A vision transformer with patches of 16 pixels."""
 
     weights: ImagenetOneSwag | Path | RunUse | None = Field(ImagenetOneSwag.imagenet, description=_WEIGHTS)
     image_size: int = Field(224, ge=16, le=4096, multiple_of=16, description=_IMAGE_SIZE.format(16))
 
 
-class VitThirtyTwoParams(Params):
+class VitThirtyTwoParams(BodyParams):
     """A vision transformer with patches of 32 pixels."""
 
     weights: Imagenet | Path | RunUse | None = Field(Imagenet.imagenet, description=_WEIGHTS)
     image_size: int = Field(224, ge=32, le=4096, multiple_of=32, description=_IMAGE_SIZE.format(32))
 
 
-class VitFourteenParams(Params):
+class VitFourteenParams(BodyParams):
     """A vision transformer with patches of 14 pixels."""
 
     weights: ImagenetSwag | Path | RunUse | None = Field(ImagenetSwag.imagenet, description=_WEIGHTS)
     image_size: int = Field(224, ge=14, le=4096, multiple_of=14, description=_IMAGE_SIZE.format(14))
 
 
-class TorchvisionBodyParams(Params):
+class TorchvisionBodyParams(BodyParams):
     """Any of torchvision's classification models, cut where you say: `torchvision_body("alexnet")`."""
 
     name: Annotated[str, Positional()] = Field(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from dotexp import ComponentError, Task
+from dotexp import ComponentError
 from dotexp.sdk.data import Named
 from dotexp.sdk.report import Cell, Paragraph, Picture, Pictures, Plot, Reporter, Section, Subject, Table
 from dotexp.sdk.seeds import Draw
@@ -40,7 +40,7 @@ def confusion_matrix(params: ConfusionMatrixParams) -> Reporter:
 
     def report(subject: Subject) -> Sequence[Section]:
         names = _classes(subject)
-        if subject.facts.task is Task.multilabel:
+        if subject.facts.task == "multilabel":
             return [Section("Right and wrong by label", (_label_counts(subject, names),))]
         counts = _confusions(subject)
         wrong = int(counts.sum() - np.trace(counts))
@@ -117,7 +117,7 @@ def calibration(params: CalibrationParams) -> Reporter:
 
     def report(subject: Subject) -> Sequence[Section]:
         outputs, targets = subject.outputs, subject.targets
-        if subject.facts.task is Task.multilabel:
+        if subject.facts.task == "multilabel":
             confidence, right = outputs.flatten(), targets.flatten() > THRESHOLD
             error = binary_calibration_error(confidence, right.long(), n_bins=params.bins)
             what, share = "probability of a label", "share of examples that have it"
@@ -155,7 +155,7 @@ def tta(params: TtaParams) -> Reporter:
         table = Table("", ("metric", "plain", "augmented", "difference"), rows)
         shares = f"{1 - params.beta:.0%}, the plain one {params.beta:.0%}"
         said = f"The mean of {params.copies} varied passes counts {shares}."
-        if subject.facts.task is Task.classification:
+        if subject.facts.task == "classification":
             before, after = (outputs.argmax(-1) == subject.targets for outputs in (subject.outputs, averaged))
             mended, spoilt = int((after & ~before).sum()), int((before & ~after).sum())
             said += f" Wrong answers mended: {mended}; right ones spoilt: {spoilt}."
@@ -172,12 +172,12 @@ def _classes(subject: Subject) -> tuple[str, ...]:
 
 def _predicted(subject: Subject) -> NDArray[np.int64]:
     outputs = subject.outputs
-    labels = outputs > THRESHOLD if subject.facts.task is Task.multilabel else outputs.argmax(-1)
+    labels = outputs > THRESHOLD if subject.facts.task == "multilabel" else outputs.argmax(-1)
     return labels.long().numpy()
 
 
 def _targets(subject: Subject) -> NDArray[np.int64]:
-    targets = subject.targets > THRESHOLD if subject.facts.task is Task.multilabel else subject.targets
+    targets = subject.targets > THRESHOLD if subject.facts.task == "multilabel" else subject.targets
     return targets.long().numpy()
 
 
@@ -227,7 +227,7 @@ def _answers(subject: Subject, places: Tensor) -> tuple[tuple[str, ...], list[tu
     if names is None:
         pairs = zip(outputs.reshape(len(places), -1).tolist(), targets.reshape(len(places), -1).tolist(), strict=True)
         return ("predicted", "actual"), [(_numbers(one), _numbers(other)) for one, other in pairs]
-    if subject.facts.task is Task.multilabel:
+    if subject.facts.task == "multilabel":
         found = [[_labels(names, row) for row in rows > THRESHOLD] for rows in (outputs, targets)]
         return ("predicted", "actual"), list(zip(*found, strict=True))
     chosen, actual = outputs.argmax(-1).tolist(), targets.tolist()
@@ -271,7 +271,7 @@ def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int) 
 
 def _metrics(subject: Subject, outputs: Tensor) -> dict[str, float]:
     uses = subject.metrics
-    if not uses and subject.facts.task is Task.classification:
+    if not uses and subject.facts.task == "classification":
         return {"accuracy": float((outputs.argmax(-1) == subject.targets).double().mean())}
     values = {}
     for place, use in enumerate(uses, 1):

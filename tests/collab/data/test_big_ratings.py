@@ -235,7 +235,7 @@ def test_many_pairs_are_drawn_block_by_block() -> None:
     data = make(LatentRatingsParams(users=20_000, items=10_000, density=0.0005, factors=2), DataContext(1))
     facts = data.facts
     assert facts.train + facts.valid == facts.summary["rows"] == 100_000 and facts.summary["duplicates"] == 0
-    assert facts.users is not None and facts.users > 19_000
+    assert facts.entities["users"] > 19_000
     (batch,) = data.part("valid").batches(torch.arange(20_000), 20_000, None, CPU)
     users = torch.tensor([0, *map(int, facts.vocabulary["users"])])[batch.inputs[0]]
     tenths = np.histogram(users[users > 0].numpy(), bins=10, range=(0, 20_000))[0]

@@ -96,7 +96,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_a_folder_that_is_there_is_read_with_titles_and_features(tmp_path: Path) -> None:
     data = load(laid(tmp_path / "ml-100k"), valid=10)
     facts = data.facts
-    assert (facts.train, facts.valid, facts.users, facts.items) == (50, 10, 9, 7)
+    assert (facts.train, facts.valid, facts.entities["users"], facts.entities["items"]) == (50, 10, 9, 7)
     assert facts.vocabulary["titles"] == {str(k): f"Film {k}é (199{k})" for k in range(1, 8)}
     assert "5" in facts.vocabulary["item_features"]["names"] or "6" in facts.vocabulary["item_features"]["names"]
     assert len(facts.vocabulary["item_features"]["lists"]) == 7 and len(facts.vocabulary["user_features"]["lists"]) == 9
@@ -348,7 +348,7 @@ def test_the_archives_are_described_as_published() -> None:
 
 def test_movielens_100k_with_its_titles(real_data: Path) -> None:
     facts = load(real_data, valid=0.1).facts
-    assert (facts.train, facts.valid, facts.users, facts.range) == (90_000, 10_000, 943, (1, 5))
+    assert (facts.train, facts.valid, facts.entities["users"], facts.range) == (90_000, 10_000, 943, (1, 5))
     assert facts.summary == {"rows": 100_000, "duplicates": 0}
     assert all("were published" not in note for note in facts.notes)
     titles, counts = facts.vocabulary["titles"], facts.vocabulary["item_counts"]

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from dotexp import ComponentError, DataContext, Problem, Task, UsageError, Use
+from dotexp import ComponentError, DataContext, Problem, UsageError, Use
 from dotexp.engine.build.probe import Probe
 from dotexp.experiment.checking import load as load_spec
 from dotexp.planning.planner import make_plan
@@ -67,7 +67,7 @@ def refused(path: Path, **given: Any) -> Problem:
 
 
 def column(name: int | str) -> Use:
-    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("split", "column"))
+    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("rating_split", "column"))
     return Use(component=component, params=ColumnSplitParams(column=name))
 
 
@@ -86,8 +86,8 @@ def test_rows_become_codes_in_the_order_of_the_ids_numbers(tmp_path: Path) -> No
 def test_the_facts(tmp_path: Path) -> None:
     path, valid = written(tmp_path, TINY), written(tmp_path, "2,11,3\n", "valid.csv")
     facts = load(path, valid=valid).facts
-    assert (facts.task, facts.train, facts.valid, facts.test, facts.outputs) == (Task.ratings, 5, 1, 0, 1)
-    assert (facts.users, facts.items, facts.range, facts.notes) == (3, 3, (1, 5), ())
+    assert (facts.task, facts.train, facts.valid, facts.test, facts.outputs) == ("ratings", 5, 1, 0, 1)
+    assert (facts.entities["users"], facts.entities["items"], facts.range, facts.notes) == (3, 3, (1, 5), ())
     assert facts.fingerprint == hashlib.sha256((TINY + "2,11,3\n").encode()).hexdigest()
     assert load(path, valid=1).facts.fingerprint == hashlib.sha256(TINY.encode()).hexdigest()
 
@@ -362,7 +362,7 @@ def test_ids_that_no_training_row_has_are_unknown(tmp_path: Path) -> None:
     valid = written(tmp_path, "1,77,5\n88,10,9\n88,77,-3\n2,78,4\n", "valid.csv")
     facts = (data := load(written(tmp_path, TINY), valid=valid)).facts
     assert triples(data, "valid") == [("1", "?", 5), ("?", "10", 9), ("?", "?", -3), ("2", "?", 4)]
-    assert (facts.users, facts.items, facts.range) == (3, 3, (1, 5))
+    assert (facts.entities["users"], facts.entities["items"], facts.range) == (3, 3, (1, 5))
     assert facts.notes == (
         "1 user of the validation part is unknown: no training row has them",
         "2 items of the validation part are unknown: no training row has them",
@@ -616,7 +616,7 @@ def test_whole_numbers_of_any_size_and_text_are_numbered_as_one(tmp_path: Path) 
     path = written(tmp_path, text)
     data = load(path, valid=path)
     assert triples(data, "train") == [(one, "x", k) for k, one in enumerate(ids * 2)]
-    assert data.facts.users == len(ids)
+    assert data.facts.entities["users"] == len(ids)
 
 
 # counts
@@ -731,20 +731,20 @@ def test_movielens_has_its_published_counts(real_data: Path) -> None:
     assert (data.facts.train, data.facts.valid) == (90_000, 10_000)
     assert data.facts.range == (1, 5)
     whole = load(path, separator="\t", valid=path)
-    assert (whole.facts.train, whole.facts.users, whole.facts.items) == (100_000, 943, 1682)
+    assert (whole.facts.train, whole.facts.entities["users"], whole.facts.entities["items"]) == (100_000, 943, 1682)
 
 
 def test_movielens_is_read_as_the_standard_library_reads_it(real_data: Path) -> None:
     folder = real_data / "ml-100k"
     data = load(folder / "lesson-train.data", separator="\t", valid=folder / "lesson-valid.data")
-    assert (data.facts.train, data.facts.valid, data.facts.users) == (90_000, 10_000, 943)
+    assert (data.facts.train, data.facts.valid, data.facts.entities["users"]) == (90_000, 10_000, 943)
     for name in ("train", "valid"):
         with (folder / f"lesson-{name}.data").open(newline="") as file:
             wanted = [(u, i, float(r)) for u, i, r, _ in csv.reader(file, delimiter="\t")]
         known = set(data.facts.vocabulary["items"])
         assert triples(data, name, 4096) == [(u, i if i in known else "?", r) for u, i, r in wanted]
     trained = {row[1] for row in triples(data, "train", 4096)}
-    assert data.facts.vocabulary["items"] == sorted(trained, key=int) and data.facts.items == len(trained)
+    assert data.facts.vocabulary["items"] == sorted(trained, key=int) and data.facts.entities["items"] == len(trained)
 
 
 def test_movielens_split_is_spread_over_users(real_data: Path) -> None:

@@ -30,7 +30,7 @@ NAMES = {ColumnSplitParams: "column", NewestParams: "newest", LeaveLastParams: "
 
 
 def use(params: Params) -> Use:
-    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("split", NAMES[type(params)]))
+    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("rating_split", NAMES[type(params)]))
     return Use(component=component, params=params)
 
 
@@ -151,7 +151,7 @@ def test_who_has_no_more_ratings_than_are_left_out_keeps_them(tmp_path: Path) ->
     rows = [("a", 1, 0, 5), ("b", 1, 1, 5), ("b", 2, 2, 4), ("c", 1, 3, 1), ("c", 2, 4, 2), ("c", 3, 5, 3)]
     assert parts(load(tmp_path, rows, valid=leave_last(2))) == [[0, 1, 2, 3], [4, 5]]
     data = load(tmp_path, rows, valid=leave_last(1))
-    assert parts(data) == [[0, 2, 3, 4], [1, 5]] and data.facts.users == 3
+    assert parts(data) == [[0, 2, 3, 4], [1, 5]] and data.facts.entities["users"] == 3
 
 
 @settings(max_examples=60, deadline=None)

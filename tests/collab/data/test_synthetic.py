@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import ComponentError, DataContext, Range, Task
+from dotexp import ComponentError, DataContext, Range
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.params import LatentRatingsParams
 from dotexp_collab.data.synthetic import build, truth
@@ -32,8 +32,8 @@ def rows(data: RatingsData, name: str) -> NDArray[np.float64]:
 
 def test_the_facts() -> None:
     facts = make().facts
-    assert (facts.task, facts.train, facts.valid, facts.test) == (Task.ratings, 12_000, 3_000, 0)
-    assert (facts.users, facts.items, facts.outputs) == (500, 300, 1)
+    assert (facts.task, facts.train, facts.valid, facts.test) == ("ratings", 12_000, 3_000, 0)
+    assert (facts.entities["users"], facts.entities["items"], facts.outputs) == (500, 300, 1)
     assert facts.range is not None and 0 <= facts.range[0] < 1 and 4 < facts.range[1] <= 5
     assert len(facts.fingerprint) == 64
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import DataContext, DataFacts, Problem, Range, Task
+from dotexp import DataContext, DataFacts, Problem, Range
 from dotexp.sdk.data import TensorPart
 from dotexp_collab import dotexp_components
 from dotexp_collab.data.params import RatingsParams
@@ -27,7 +27,7 @@ ITEMS = torch.tensor([2, 1, 2, 2])
 
 
 def facts(low: float = 1, high: float = 5, users: int = 3, items: int = 2) -> DataFacts:
-    return DataFacts(Task.ratings, train=10, valid=2, users=users, items=items, range=(low, high))
+    return DataFacts("ratings", train=10, valid=2, entities={"users": users, "items": items}, range=(low, high))
 
 
 def model(**given: Any) -> EmbeddingDotBias:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import DataFacts, Range, Task
+from dotexp import DataFacts, Range
 from dotexp_collab.models.neural import EmbeddingNN, build, embedding_width
 from dotexp_collab.models.params import EmbeddingNnParams
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ ITEMS = torch.tensor([2, 1, 2, 2, 0])
 
 
 def facts(users: int = 3, items: int = 2) -> DataFacts:
-    return DataFacts(Task.ratings, train=10, valid=2, users=users, items=items, range=(1.0, 5.0))
+    return DataFacts("ratings", train=10, valid=2, entities={"users": users, "items": items}, range=(1.0, 5.0))
 
 
 def model(**given: Any) -> EmbeddingNN:

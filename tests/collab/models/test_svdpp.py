@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import DataFacts, Task
+from dotexp import DataFacts
 from dotexp.sdk.data import TensorPart
 from dotexp_collab import dotexp_components
 from dotexp_collab.models.history import History
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 RATED = [(1, 1, 5.0), (1, 2, 3.0), (2, 1, 1.0), (2, 3, 4.0), (3, 2, 2.0), (3, 3, 5.0), (3, 1, 3.0), (3, 1, 4.0)]
 """User, item and rating; the last pair is there twice. User 4 and item 4 are known to the facts alone."""
 USERS, ITEMS = 4, 4
+ENTITIES = {"users": USERS, "items": ITEMS}
 FEATURES = {
     "user_features": {"names": ["old", "young", "poor"], "lists": [[0], [1, 2], [], [0, 2]]},
     "item_features": {"names": ["new", "long"], "lists": [[1], [0, 1], [0], []]},
@@ -32,7 +33,9 @@ def train(rated: Sequence[tuple[int, int, float]] = RATED) -> TensorPart:
 
 def model(params: SvdPlusPlusParams, vocabulary: Mapping[str, Any] = FEATURES) -> SvdPlusPlus:
     torch.manual_seed(0)
-    facts = DataFacts(Task.ratings, len(RATED), 2, users=USERS, items=ITEMS, range=(1.0, 5.0), vocabulary=vocabulary)
+    facts = DataFacts(
+        "ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0), vocabulary=vocabulary
+    )
     net = build(params, facts)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
@@ -99,7 +102,9 @@ def test_the_histories_are_saved_with_the_weights_and_need_no_data_again() -> No
     params = SvdPlusPlusParams(factors=3)
     net = model(params)
     torch.manual_seed(5)
-    other = build(params, DataFacts(Task.ratings, len(RATED), 2, users=USERS, items=ITEMS, range=(1.0, 5.0)))
+    other = build(
+        params, DataFacts("ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0))
+    )
     other.load_state_dict(net.state_dict())
     users, items = (torch.tensor(column) for column in zip(*PAIRS, strict=True))
     assert torch.equal(other.eval()(users, items), net.eval()(users, items))
@@ -169,10 +174,10 @@ def test_similar_items_are_compared_by_all_that_is_known_of_them() -> None:
 def test_data_without_features_is_refused() -> None:
     component = next(c for c in dotexp_components() if c.name == "feature_dot_bias")
     assert component.check is not None
-    facts = DataFacts(Task.ratings, 8, 2, users=4, items=4, range=(1.0, 5.0))
+    facts = DataFacts("ratings", 8, 2, entities={"users": 4, "items": 4}, range=(1.0, 5.0))
     (problem,) = component.check(FeatureDotBiasParams(), facts)
     assert problem.code == "E305" and "user_features" in problem.help
-    described = DataFacts(Task.ratings, 8, 2, users=4, items=4, range=(1.0, 5.0), vocabulary=FEATURES)
+    described = DataFacts("ratings", 8, 2, entities={"users": 4, "items": 4}, range=(1.0, 5.0), vocabulary=FEATURES)
     assert list(component.check(FeatureDotBiasParams(), described)) == []
 
 

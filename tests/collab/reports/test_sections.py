@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dotexp import Component, ComponentError, DataFacts, SpecError, Task, plan
+from dotexp import Component, ComponentError, DataFacts, SpecError, plan
 from dotexp.reporting.figures import draw
 from dotexp.sdk.data import TensorPart
 from dotexp.sdk.report import Paragraph, Plot, Section, Subject, Table
@@ -67,7 +67,9 @@ def subject(
     }
     vocabulary |= {} if titles is None else {"titles": titles}
     vocabulary |= {} if counts is None else {"item_counts": list(counts)}
-    facts = DataFacts(Task.ratings, train=7, valid=2, users=users, items=items, range=(1, 5), vocabulary=vocabulary)
+    facts = DataFacts(
+        "ratings", train=7, valid=2, entities={"users": users, "items": items}, range=(1, 5), vocabulary=vocabulary
+    )
     none = torch.zeros(len(VALID))
     experiment = resolved(RATINGS).experiment
     return Subject(
@@ -301,13 +303,13 @@ def test_an_item_that_is_not_there_is_told_with_what_is_close(wanted: int | str,
         "items": ["1", "2", "3", "4"],
         "titles": {"1": "Alien", "2": "Star Wars (1977)", "3": "Dune", "4": "Dune"},
     }
-    facts = DataFacts(Task.ratings, train=1, valid=1, vocabulary=vocabulary)
+    facts = DataFacts("ratings", train=1, valid=1, vocabulary=vocabulary)
     (problem,) = items_exist(NearestParams(item=wanted), facts)
     assert (problem.message, problem.help, problem.field, problem.code) == (message, help, "item", "E208")
 
 
 def test_ids_alone() -> None:
-    facts = DataFacts(Task.ratings, train=1, valid=1, vocabulary={"items": ["a1", "b2"]})
+    facts = DataFacts("ratings", train=1, valid=1, vocabulary={"items": ["a1", "b2"]})
     (problem,) = items_exist(NearestParams(item=("a1", "zzzz")), facts)
     assert problem.message == "no item of the training part has the id `zzzz`"
     assert problem.help == 'an item is named by its id, such as "a1"'
@@ -441,7 +443,7 @@ def test_titles_of_any_script_are_drawn() -> None:
 @pytest.mark.parametrize("component", REPORTS.values(), ids=lambda component: component.name)
 def test_components_keep_the_contract(component: Component) -> None:
     check_component(component)
-    assert component.facts_for(component.params()).tasks == (Task.ratings,)
+    assert component.facts_for(component.params()).tasks == ("ratings",)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from dotexp import Component, DataFacts, Task, Use
+from dotexp import Component, DataFacts, Use
 from dotexp_losses import dotexp_components as losses
 from dotexp_optimizers import dotexp_components as optimizers
 from dotexp_optimizers.params import Decay, MomentumForm
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 COMPONENTS: dict[tuple[str, str], Component] = {(c.kind, c.name): c for c in [*losses(), *optimizers()]}
-FACTS = DataFacts(Task.classification, train=20, valid=0)
+FACTS = DataFacts("classification", train=20, valid=0)
 LR, WD = 0.05, 0.1
 
 

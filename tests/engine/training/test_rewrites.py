@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from dotexp.commands.workspace import Workspace
-from dotexp.components.component import DataContext
+from dotexp.components.builders import DataContext
 from dotexp.engine.executor import execute
 from dotexp.experiment.experiment import RewriteName
 from dotexp.planning.plan import Plan, Rewrite

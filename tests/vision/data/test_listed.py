@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from dotexp import ComponentError, DataContext, SpecError, Task, Use
+from dotexp import ComponentError, DataContext, SpecError, Use
 from dotexp.components.registry import load_registry
 from dotexp.sdk.data import Named
 from dotexp_vision.data.dataset import ImageData
@@ -46,7 +46,7 @@ def load(table: Path, seed: int = 42, **more: object) -> ImageData:
 
 
 def column(name: str) -> Use:
-    (component,) = load_registry().find("split", "column")
+    (component,) = load_registry().find("image_split", "column")
     return Use(component=component, params=component.params(column=name))
 
 
@@ -73,7 +73,7 @@ def whole(data: ImageData, part: str) -> tuple[list[int], Tensor]:
 def test_the_lessons_pattern_on_a_flat_folder(tmp_path: Path) -> None:
     draw(tmp_path, PETS)
     data = load(tmp_path, label=r"(.+)_\d+\.png$", valid=2)
-    assert data.facts.classes == ("great_dane", "pug", "sphynx") and data.facts.task is Task.classification
+    assert data.facts.classes == ("great_dane", "pug", "sphynx") and data.facts.task == "classification"
     assert (data.facts.train, data.facts.valid) == (4, 2)
     for part in ("train", "valid"):
         greys, targets = whole(data, part)
@@ -112,7 +112,7 @@ def test_several_labels(tmp_path: Path) -> None:
     draw(tmp_path, ("a.png", "b.png", "c.png", "d.png"))
     table = write(tmp_path / "t.csv", "image_name,tags", "a,haze primary", "b,", "c,primary", "d, clear  primary ")
     data = load(table, suffix=".png", label="tags", label_separator=" ", valid=1, split_seed=1)
-    assert data.facts.task is Task.multilabel and data.facts.classes == ("clear", "haze", "primary")
+    assert data.facts.task == "multilabel" and data.facts.classes == ("clear", "haze", "primary")
     assert data.facts.outputs == 3
     rows = {}
     for part in ("train", "valid"):
@@ -128,7 +128,7 @@ def test_numbers_to_learn(tmp_path: Path) -> None:
     draw(tmp_path, ("a.png", "b.png", "c.png"))
     table = write(tmp_path / "t.csv", "f,age,height", "a.png,31,1.5", "b.png,-2.5e0,2", "c.png,7,1")
     one = load(table, target="age", valid=1)
-    assert one.facts.task is Task.regression and one.facts.outputs == 1 and one.facts.classes is None
+    assert one.facts.task == "regression" and one.facts.outputs == 1 and one.facts.classes is None
     greys, targets = whole(one, "train")
     assert targets.dtype == torch.float32
     assert targets.tolist() == [{10: 31.0, 20: -2.5, 30: 7.0}[grey] for grey in greys]

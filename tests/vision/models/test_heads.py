@@ -7,7 +7,7 @@ import math
 import dotexp_vision
 import pytest
 import torch
-from dotexp import DataFacts, Range, Task, Use
+from dotexp import DataFacts, Range, Use
 from dotexp.engine.build.probe import Probe
 from dotexp.planning.planner import make_plan
 from dotexp_vision.models.head_params import LinearParams, MlpParams, Pool
@@ -108,7 +108,7 @@ def test_heads_fit_classification_multilabel_and_regression() -> None:
     assert {c.name for c in heads} == {"mlp", "linear"}
     for component in heads:
         facts = component.facts_for(component.params())
-        assert set(facts.tasks) == {Task.classification, Task.multilabel, Task.regression}
+        assert set(facts.tasks) == {"classification", "multilabel", "regression"}
 
 
 def test_linear_layers_first_as_fastai_has_them() -> None:
@@ -142,7 +142,7 @@ class Breeds(Probe):
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         """As many classes as the lesson's."""
         breeds = tuple(f"breed_{number}" for number in range(37))
-        return DataFacts(Task.classification, train=640, valid=160, classes=breeds, outputs=37)
+        return DataFacts("classification", train=640, valid=160, classes=breeds, outputs=37)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import dotexp
 import numpy as np
 import pytest
 import torch
-from dotexp import ComponentError, DataFacts, Task, UsageError
+from dotexp import ComponentError, DataFacts, UsageError
 from dotexp.components.component import load_attribute
 from dotexp.components.registry import load_registry
 from dotexp.engine.build.datasets import DataStore
@@ -63,7 +63,7 @@ class Photographs:
 def subject(
     outputs: Sequence[Sequence[float]] = PROBABILITIES,
     targets: Sequence[object] = ACTUAL,
-    task: Task = Task.classification,
+    task: str = "classification",
     classes: tuple[str, ...] | None = ANIMALS,
     metrics: str = "metrics accuracy",
     **more: object,
@@ -72,7 +72,7 @@ def subject(
     experiment = resolved(IMAGES.replace("metrics accuracy", metrics)).experiment
     values, truth = torch.tensor(outputs), torch.tensor(targets)
     facts = DataFacts(task, train=1, valid=len(values), classes=classes, outputs=values.shape[-1])
-    if task is Task.classification:
+    if task == "classification":
         own = -values[range(len(values)), truth].log()
     else:
         own = (values - truth.float()).abs().sum(1)
@@ -159,9 +159,7 @@ def test_top_losses_come_with_pictures_and_captions() -> None:
 
 def test_top_losses_of_a_regression_and_of_data_without_names_or_images() -> None:
     numbers = [[float(i)] for i in range(7)]
-    made = one(
-        reports.top_losses(TopLossesParams(k=1))(subject(numbers, [[9.5]] * 7, task=Task.regression, classes=None))
-    )
+    made = one(reports.top_losses(TopLossesParams(k=1))(subject(numbers, [[9.5]] * 7, task="regression", classes=None)))
     assert made.blocks[1].rows == (("a.jpg", "0", "9.5", 9.5),)  # type: ignore[union-attr]
 
     class Pairs:
@@ -236,7 +234,7 @@ TRUTH = [[1, 0], [0, 1], [1, 1]]
 
 
 def labelled() -> Subject:
-    return subject(LABELS, TRUTH, task=Task.multilabel, classes=("sea", "sun"))
+    return subject(LABELS, TRUTH, task="multilabel", classes=("sea", "sun"))
 
 
 def test_several_labels_are_counted_each_by_itself() -> None:
@@ -250,7 +248,7 @@ def test_several_labels_are_counted_each_by_itself() -> None:
 
 
 def test_one_label_is_counted_as_one_of_several_is() -> None:
-    one_label = {"task": Task.multilabel, "classes": ("sun",)}
+    one_label = {"task": "multilabel", "classes": ("sun",)}
     seen = subject([[0.9], [0.6], [0.4], [0.2], [0.1]], [[1], [0], [1], [0], [0]], **one_label)  # type: ignore[arg-type]
     assert table(reports.confusion_matrix(ConfusionMatrixParams())(seen)) == (("sun", 1, 1, 1, 2),)
     assert table(reports.per_class(PerClassParams())(seen)) == (
@@ -295,7 +293,7 @@ def test_the_components_keep_to_the_contract() -> None:
 
 def test_most_confused_is_for_one_label_an_example() -> None:
     (component,) = load_registry().find("report", "most_confused")
-    assert component.facts_for(MostConfusedParams()).tasks == (Task.classification,)
+    assert component.facts_for(MostConfusedParams()).tasks == ("classification",)
 
 
 # Test-time augmentation
@@ -323,7 +321,7 @@ def test_metrics_with_and_without_varied_passes() -> None:
 def test_without_metrics_it_is_accuracy_and_a_regression_needs_one() -> None:
     made = reports.tta(TtaParams(copies=1, beta=1))(subject(varied=lambda draw: torch.zeros(7, 3), metrics=""))
     assert table(made) == (("accuracy", pytest.approx(3 / 7), pytest.approx(3 / 7), 0.0),)
-    regression = subject([[1.0]] * 7, [[1.0]] * 7, task=Task.regression, classes=None, metrics="",
+    regression = subject([[1.0]] * 7, [[1.0]] * 7, task="regression", classes=None, metrics="",
                          varied=lambda draw: torch.zeros(7, 1))  # fmt: skip
     with pytest.raises(ComponentError, match="the experiment has no metrics to compare by"):
         reports.tta(TtaParams())(regression)

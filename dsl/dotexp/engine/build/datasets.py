@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dotexp.components.component import DataContext, Use
+from dotexp.components.builders import DataContext
+from dotexp.components.component import Use
 from dotexp.sdk.data import Data
 
 

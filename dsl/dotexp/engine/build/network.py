@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dotexp.components.component import Body, RunWeights, Use
+from dotexp.components.bases import BodyParams, RunWeights
+from dotexp.components.builders import Body
+from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.components.params import Params
 from dotexp.engine.build.weights import load_weights, require_fit
@@ -119,7 +121,7 @@ def network_from(model: Model, facts: DataFacts, tensors: Mapping[str, Tensor], 
 def without_weights(model: Model) -> Model:
     """Replace a body's pretrained weights by none, so that building it opens and downloads nothing."""
     body = model.body
-    if body is None or dict(body.params).get("weights") is None:
+    if body is None or not isinstance(body.params, BodyParams) or body.params.weights is None:
         return model
     bare = body.model_copy(update={"params": body.params.model_copy(update={"weights": None})})
     return model.model_copy(update={"body": bare})
@@ -127,7 +129,7 @@ def without_weights(model: Model) -> Model:
 
 def run_weights(params: Params) -> RunWeights | None:
     """Which run a body's weights come from; None where they come from elsewhere."""
-    weights = dict(params).get("weights")
+    weights = params.weights if isinstance(params, BodyParams) else None
     return weights.params if isinstance(weights, Use) and isinstance(weights.params, RunWeights) else None
 
 

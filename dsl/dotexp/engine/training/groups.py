@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn import Parameter
 
+from dotexp.components.bases import OptimizerParams
 from dotexp.components.component import Use
 from dotexp.engine.build.network import Network
 from dotexp.engine.training.freezing import NORMS
@@ -71,5 +72,5 @@ def _parameters(layer: nn.Module) -> Iterator[tuple[Parameter, bool]]:
 
 
 def _decay(optimizer: Use) -> tuple[float, bool]:
-    params = dict(optimizer.params)
-    return float(params.get("wd") or 0.0), bool(params.get("wd_norm_bias"))
+    params = optimizer.params
+    return (params.wd, params.wd_norm_bias) if isinstance(params, OptimizerParams) else (0.0, False)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dotexp.components.facts import OptimizerFacts
 from dotexp.engine.build.network import Network
 from dotexp.engine.build.weights import all_finite
 from dotexp.engine.state.state import restore_optimizer
@@ -68,7 +69,7 @@ class StageLoop:
         callbacks: StageCallbacks | None = None,
     ) -> None:
         freeze(network, stage.frozen, stage.kept)
-        sparse_tables(network, stage.optimizer.facts.rows)
+        sparse_tables(network, stage.optimizer.facts_as(OptimizerFacts).sparse)
         groups = parameter_groups(network, stage)
         if not groups:
             raise RunError(f"stage `{stage.name}` trains nothing: all of it is frozen")
