@@ -8,6 +8,7 @@ import click
 
 from dotexp.cli.output import device_option, json_option, print_json, print_table, runs_option, said, set_option
 from dotexp.commands.workspace import Workspace
+from dotexp.runs.headline import headline
 
 
 @click.command("evaluate")
@@ -25,10 +26,11 @@ def command(run: str, part: str, overrides: tuple[str, ...], device: str | None,
     """
     workspace = Workspace(root, device)
     folder = workspace.open(run)
-    result = workspace.evaluate(folder, part, overrides)
+    result, main = workspace.evaluate(folder, part, overrides), headline(folder)
     if as_json:
         row = {"run": folder.name, "part": part, "loss": result.loss, "metrics": dict(result.metrics)}
-        print_json({"format_version": 1, **row})
+        print_json({"format_version": 1, **row, "weights": main.as_json()["weights"] if main else None})
     else:
         numbers = [("loss", said(result.loss)), *((name, said(value)) for name, value in result.metrics.items())]
-        print_table([(f"{folder.name}, {part}", ""), *numbers])
+        click.echo(f"{folder.name}, {part}" + (f", weights of {main.weights}" if main else ""))
+        print_table(numbers)

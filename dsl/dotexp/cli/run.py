@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from dotexp.commands.workspace import Workspace
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import SpecError
 from dotexp.runs.folder import RunFolder, newest_unfinished
+from dotexp.runs.headline import headline, stage_json, weights_of
 from dotexp.runs.lock import holder
 from dotexp.runs.results import Status
 
@@ -76,23 +76,25 @@ def _offer_to_resume(experiment: str, root: Path) -> None:
 
 
 def row(folder: RunFolder) -> dict[str, object]:
-    """A run as `--json` tells of it."""
+    """A run as `--json` prints it."""
     result = folder.read_result()
-    stages = [asdict(stage) for stage in result.stages] if result else []
-    return {"run": folder.name, "path": str(folder.path), "status": str(folder.status), "stages": stages}
+    main = headline(folder)
+    stages = [stage_json(stage) for stage in result.stages] if result else []
+    row = {"run": folder.name, "path": str(folder.path), "status": str(folder.status)}
+    return {**row, **(main.as_json() if main else {}), "stages": stages}
 
 
 def close(folder: RunFolder, root: Path) -> None:
     """Print a finished run's numbers, and what to do with it."""
-    result = folder.read_result()
-    if result is None or not result.stages:
+    result, main = folder.read_result(), headline(folder)
+    if result is None or main is None:
         return
-    last = result.stages[-1]
-    numbers = "".join(f", {name} {said(value)}" for name, value in last.metrics.items())
-    click.echo(f"{folder.name}: valid loss {said(last.valid_loss)}{numbers} ({result.seconds:.0f} s)")
-    for stage in result.stages:
+    numbers = "".join(f", {name} {said(value)}" for name, value in main.metrics.items())
+    click.echo(f"{folder.name}: valid loss {said(main.valid_loss)}{numbers} ({result.seconds:.0f} s)")
+    click.echo(f"  of the weights of {main.weights}")
+    for stage in result.stages[:-1]:
         if stage.best_epoch is not None:
-            click.echo(f"  stage {stage.name} ended with the weights of epoch {stage.best_epoch}, its best")
+            click.echo(f"  stage {stage.name} ended with the weights of {weights_of(stage)}")
     option = "" if root == Path("runs") else f" --runs {root}"
     click.echo(f"  in {folder.path}")
     if folder.report.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,10 @@ import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.wording import counted
 from dotexp.runs.folder import RunFolder, list_runs, open_run
 from dotexp.runs.freeze_proof import Freezing
+from dotexp.runs.headline import headline, stage_json, weights_of, weights_text
 from dotexp.runs.lock import NAME as LOCK
 from dotexp.runs.lock import holder, remove_run
 from dotexp.runs.results import StageResult
@@ -28,12 +29,12 @@ def command() -> None:
 @runs_option
 @json_option
 def ls(root: Path, as_json: bool) -> None:
-    """List the runs in a folder, with their last stage's numbers."""
-    rows = [_row(folder) for folder in list_runs(root)]
+    """List the runs in a folder, with the numbers of their models."""
+    rows = [_listed(folder) for folder in list_runs(root)]
     if as_json:
         print_json({"format_version": 1, "runs": rows})
     elif rows:
-        header = ("run", "status", "seconds", "valid_loss", "metrics")
+        header = ("run", "status", "seconds", "valid_loss", "metrics", "weights")
         print_table([_cells(row) for row in rows], header)
     else:
         click.echo(f"no runs in {root}")
@@ -48,14 +49,18 @@ def show(run: str, root: Path, as_json: bool) -> None:
     folder = open_run(run, root)
     epochs, result = folder.read_epochs(), folder.read_result()
     if as_json:
-        stages = [asdict(stage) for stage in result.stages] if result else []
+        stages = [stage_json(stage) for stage in result.stages] if result else []
         print_json({"format_version": 1, **_row(folder), "epochs": [vars(each) for each in epochs], "stages": stages})
         return
     click.echo(f"{folder.name}: {folder.status}, in {folder.path}")
     if result is not None:
-        click.echo(f"  {result.parameters:,} parameters on {result.device}, {result.seconds:.0f} s")
+        click.echo(f"  {counted(result.parameters, 'parameter')} on {result.device}, {result.seconds:.0f} s")
         if result.reason:
             click.echo(f"  {result.reason}")
+    main = headline(folder)
+    if main is not None:
+        numbers = "".join(f", {name} {said(value)}" for name, value in main.metrics.items())
+        click.echo(f"  valid loss {said(main.valid_loss)}{numbers}, of the weights of {main.weights}")
     names = list(epochs[-1].metrics) if epochs else []
     header = ("stage", "epoch", "train_loss", "valid_loss", *names, "seconds")
     rows = [
@@ -65,8 +70,8 @@ def show(run: str, root: Path, as_json: bool) -> None:
     ]  # fmt: skip
     print_table(rows, header)
     for stage in result.stages if result else ():
-        if stage.freezing is not None:
-            click.echo(f"stage {stage.name}: {_proof(stage.freezing)}")
+        proof = "" if stage.freezing is None else f"; {_proof(stage.freezing)}"
+        click.echo(f"stage {stage.name}: ended with the weights of {weights_of(stage)}{proof}")
 
 
 @command.command("compare")
@@ -87,6 +92,7 @@ def compare(runs: tuple[str, ...], root: Path, as_json: bool) -> None:
         metrics = dict.fromkeys(m for each in stages if name in each for m in each[name].metrics)
         for number in ("train_loss", "valid_loss", *metrics):
             rows.append((name, number, *(said(_number(each.get(name), number)) for each in stages)))
+        rows.append((name, "weights", *(weights_of(each[name]) if name in each else "-" for each in stages)))
     print_table(rows, ("stage", "number", *(folder.name for folder in folders)))
 
 
@@ -132,17 +138,26 @@ def _confirmed(question: str) -> bool:
         raise
 
 
+def _listed(folder: RunFolder) -> dict[str, Any]:
+    """A run's row; one whose files cannot be read keeps its place, so that the others are listed."""
+    try:
+        return _row(folder)
+    except UsageError as error:
+        row = {"run": folder.name, "path": str(folder.path), "experiment": None, "status": "unreadable"}
+        return {**row, "seconds": None, "valid_loss": None, "metrics": {}, "weights": None, "reason": str(error)}
+
+
 def _row(folder: RunFolder) -> dict[str, Any]:
     result = folder.read_result()
-    last = result.stages[-1] if result and result.stages else None
+    main = headline(folder)
+    numbers = {"valid_loss": None, "metrics": {}, "weights": None} if main is None else main.as_json()
     return {
         "run": folder.name,
         "path": str(folder.path),
         "experiment": folder.experiment,
         "status": str(folder.status),
         "seconds": result.seconds if result else None,
-        "valid_loss": last.valid_loss if last else None,
-        "metrics": dict(last.metrics) if last else {},
+        **numbers,
     }
 
 
@@ -165,7 +180,14 @@ def _some(names: tuple[str, ...]) -> str:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     metrics = ", ".join(f"{name} {said(value)}" for name, value in row["metrics"].items())
     seconds = "-" if row["seconds"] is None else f"{row['seconds']:.1f}"
-    return row["run"], row["status"], seconds, said(row["valid_loss"]), metrics or "-"
+    weights = row["weights"]
+    if weights is None:
+        shown = "-"
+    elif weights["saved"]:
+        shown = weights_text(weights["epoch"], weights["epochs"], weights["best"], weights["stage"])
+    else:
+        shown = f"stage {weights['stage']}, epoch {weights['epoch']}"
+    return row["run"], row["status"], seconds, said(row["valid_loss"]), metrics or "-", shown
 
 
 def _number(stage: StageResult | None, name: str) -> object:

@@ -12,11 +12,13 @@ from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import Diagnostic
+from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
 from dotexp.runs.files import write_json, write_text
 from dotexp.runs.folder import RunFolder, create_run
+from dotexp.runs.headline import setbacks
 from dotexp.runs.lock import run_lock
-from dotexp.runs.results import Status
+from dotexp.runs.results import RunResult, Status
 
 if TYPE_CHECKING:
     from dotexp.engine.events import EventBus, Listener
@@ -52,7 +54,7 @@ def run_spec(
         write_text(folder.resolved, plan.text)
         write_json(folder.plan, plan.as_json())
         bus = _event_bus(registry, listener)
-        execute(plan, folder, bus, device, registry.versions(), store)
+        _tell_setbacks(plan, execute(plan, folder, bus, device, registry.versions(), store), bus)
         if report:
             report_at_end(folder, plan, registry, store, device, bus)
     return folder
@@ -84,7 +86,8 @@ def resume_run(
             notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))
         folder.result.unlink(missing_ok=True)
         bus = _event_bus(registry, listener)
-        execute(resumption.plan, folder, bus, resumption.device, registry.versions(), store, resumption)
+        result = execute(resumption.plan, folder, bus, resumption.device, registry.versions(), store, resumption)
+        _tell_setbacks(resumption.plan, result, bus)
         if report:
             report_at_end(folder, resumption.plan, registry, store, resumption.device, bus)
     return folder
@@ -102,6 +105,11 @@ def repeat_run(
     store = DataStore()
     plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
     return verify_run(plan, folder, registry.versions(), store, device, listener)
+
+
+def _tell_setbacks(plan: Plan, result: RunResult, bus: EventBus) -> None:
+    for message in setbacks(result, {stage.name: stage.loss for stage in plan.stages}):
+        bus.warned(message)
 
 
 def _event_bus(registry: Registry, listener: Listener | None) -> EventBus:

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dotexp.language.wording import counted
 from dotexp.reporting.curves import epoch_plots, schedule_plots
 from dotexp.reporting.page import Drawer, Drawn, number_text
 from dotexp.runs.folder import RunFolder
+from dotexp.runs.headline import Headline, headline, weights_of
 from dotexp.runs.results import EpochRow, RunResult, StageResult
 from dotexp.sdk.report import Block, Cell, Paragraph, Section, Table, Verbatim
 
@@ -20,14 +22,15 @@ _FEW = 60
 
 def heading(run: RunFolder, description: str) -> dict[str, Any]:
     """What stands at the top: names, status, and the run's main numbers. Raises UsageError for a broken result.json."""
-    result = run.read_result()
+    result, main = run.read_result(), headline(run)
     return {
         "run": run.name,
         "name": run.experiment,
         "description": description,
         "status": str(run.status),
         "reason": result.reason if result else None,
-        "facts": list(_facts(run, result)),
+        "facts": list(_facts(run, result, main)),
+        "weights": f"Numbers of the weights of {main.weights}." if main is not None else None,
     }
 
 
@@ -45,15 +48,13 @@ def _sections(title: str, make: Maker, run: RunFolder) -> list[Section]:
     return [Section(title, blocks)] if blocks else []
 
 
-def _facts(run: RunFolder, result: RunResult | None) -> Iterator[tuple[str, str]]:
-    rows = run.read_epochs()
-    last = rows[-1] if rows else None
-    if last is not None and last.valid_loss is not None:
-        yield "valid loss", number_text(last.valid_loss)
-    for name, value in (last.metrics if last else {}).items():
+def _facts(run: RunFolder, result: RunResult | None, main: Headline | None) -> Iterator[tuple[str, str]]:
+    if main is not None and main.valid_loss is not None:
+        yield "valid loss", number_text(main.valid_loss)
+    for name, value in (main.metrics if main else {}).items():
         if isinstance(value, int | float):
             yield name, number_text(value)
-    yield "epochs", str(len(rows))
+    yield "epochs", str(len(run.read_epochs()))
     if result is not None:
         yield "time", _duration(result.seconds)
         yield "parameters", f"{result.parameters:,}"
@@ -82,9 +83,10 @@ def _stage_table(run: RunFolder, rows: Sequence[EpochRow]) -> Table:
     for stage in result.stages if result else ():
         losses = [row.valid_loss for row in rows if row.stage == stage.name and row.valid_loss is not None]
         best = min(losses, default=None)
-        numbers = (stage.train_loss, stage.valid_loss, best, *(_cell(stage.metrics.get(name)) for name in metrics))
-        cells.append((stage.name, stage.epochs, stage.steps, *numbers, _duration(stage.seconds)))
-    header = ("stage", "epochs", "steps", "train loss", "valid loss", "lowest valid loss", *metrics, "time")
+        done = (stage.name, stage.epochs, stage.steps, weights_of(stage))
+        numbers = (stage.train_loss, stage.valid_loss, *(_cell(stage.metrics.get(name)) for name in metrics))
+        cells.append((*done, *numbers, best, _duration(stage.seconds)))
+    header = ("stage", "epochs", "steps", "weights", "train loss", "valid loss", *metrics, "lowest valid loss", "time")
     return Table("Stages as they ended", header, tuple(cells))
 
 
@@ -106,8 +108,8 @@ def _groups(run: RunFolder) -> Iterator[Block]:
         rates = used.get(stage["name"]) or stage["schedule"]["lr"]
         rows = [_group_row(group, values) for group, values in zip(stage["groups"], rates, strict=True)]
         header = ("group", "layers", "parameters", "trained", "frozen", "batch norm", "lr start", "lr peak", "lr end")
-        epochs = stage["epochs"]
-        title = f"Stage {stage['name']}: {epochs} epoch{'' if epochs == 1 else 's'} of {stage['steps_per_epoch']} steps"
+        lengths = (counted(stage["epochs"], "epoch"), counted(stage["steps_per_epoch"], "step"))
+        title = f"Stage {stage['name']}: {' of '.join(lengths)}"
         yield Table(title, header, tuple(rows))
         said = _proof(proofs.get(stage["name"]))
         if said:

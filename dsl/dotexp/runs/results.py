@@ -57,6 +57,11 @@ class StageResult:
     stopped: str | None = None
     best_epoch: int | None = None
 
+    @property
+    def epoch(self) -> int:
+        """The epoch, from 1, whose weights the stage left, and whose numbers these are."""
+        return self.best_epoch or self.epochs
+
 
 @dataclass(frozen=True)
 class RunResult:
