@@ -119,3 +119,60 @@ def test_a_momentum_that_the_policy_replaces_is_a_warning() -> None:
 
 def test_the_head_has_no_such_group() -> None:
     assert only(RATINGS.replace("{ fit", "{ freeze body fit")).code == "E301"
+
+
+IMAGES_OF_STAGES = """
+experiment photos
+data {data}
+model {{ body resnet18(weights = none) head mlp }}
+loss {loss}
+stage first {{ fit one_cycle(epochs = 1, lr = 3e-3) }}
+stage second {{ {own} fit one_cycle(epochs = 1, lr = 3e-3) }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "own", "pointed"),
+    [
+        ("digits", "data(split_seed = 7)", "7"),
+        ("digits", "data(valid = 30%)", "30%"),
+        ("digits", "data(test = 10%)", "10%"),
+        ("digits", "data(stratify = true)", "true"),
+        ("digits(0..4)", "data(classes = 0..3)", "0..3"),
+        ('image_folder("a", valid = "val")', "data(valid = 20%)", "20%"),
+        ('image_folder("a")', 'data(label = r"(.)_")', 'r"(.)_"'),
+        ('image_folder("a")', 'data(classes = ["a", "b"])', '["a", "b"]'),
+        ('image_folder("a", valid = 30%)', 'data image_folder("a", size = 64)', "image_folder"),
+        ('image_list("a.csv")', 'data(label = "kind")', '"kind"'),
+        ('image_list("a.csv")', 'data image_list("b.csv", valid = "v.txt")', '"v.txt"'),
+        ('torchvision_dataset("FakeData")', 'data(valid = "test")', '"test"'),
+        ('image_list("a.csv", label_separator = " ")', 'data(label_separator = ",")', '","'),
+    ],
+)
+def test_a_stage_splits_as_the_experiment_does(data: str, own: str, pointed: str) -> None:
+    loss = "binary_cross_entropy" if "label_separator" in data else "cross_entropy"
+    text = IMAGES_OF_STAGES.format(data=data, own=own, loss=loss)
+    assert faults(text) == [("E308", pointed)]
+    assert "is one for the whole experiment: " in only(text).message
+
+
+def test_a_stage_splits_ratings_as_the_experiment_does() -> None:
+    text = RATINGS.replace("stage train {", "stage train { data(valid = 0.3)")
+    assert faults(text) == [("E308", "0.3")]
+    several = RATINGS.replace("latent_ratings", 'ratings("r.csv", time = 3)')
+    for own, pointed in (("valid = newest(10%)", "newest"), ("split_seed = 3", "3"), ('test = "t.csv"', '"t.csv"')):
+        assert faults(several.replace("stage train {", f"stage train {{ data({own})")) == [("E308", pointed)]
+
+
+def test_what_does_not_change_the_split_may_change_in_a_stage() -> None:
+    for own in (
+        "data(size = 64)",
+        "data(batch_size = 8)",
+        "data(valid = 20%, size = 48)",
+        "data digits(batch_size = 4)",
+    ):
+        assert faults(IMAGES_OF_STAGES.format(data="digits", own=own, loss="cross_entropy")) == []
+    said = only(IMAGES_OF_STAGES.format(data="digits(valid = 30%)", own="data digits(size = 64)", loss="cross_entropy"))
+    assert said.message == "`valid` is one for the whole experiment: 0.3, and 0.2 in the stage `second`"
+    assert said.help == "`data(…)` in a stage, without a component's name, keeps what it does not change"
+    assert faults(IMAGES, "stage.head.data.split_seed=9") == [("E308", "9")]

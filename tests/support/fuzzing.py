@@ -62,9 +62,7 @@ class FakeProbe:
         many = {} if classes else {name: self.random.randint(1, 9) for name in ("users", "items")}
         low = self.random.choice((0.0, 1.0, -5.0, 1e-300))
         ends = None if classes else (low, low + self.random.choice((0.0, 5.0)))
-        facts = DataFacts(
-            task, train, 5, classes=classes, entities=many, range=ends, outputs=len(classes or "1")
-        )
+        facts = DataFacts(task, train, 5, classes=classes, entities=many, range=ends, outputs=len(classes or "1"))
         return self.known.setdefault(use.name, facts)
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:

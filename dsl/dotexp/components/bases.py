@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from dotexp.components.component import Use
-from dotexp.components.params import OfKind, Params, Positional
+from dotexp.components.params import OfKind, OncePerExperiment, Params, Positional
 
 
 class DataParams(Params):
     """Base of the parameters of data."""
 
     batch_size: int = Field(64, ge=1, le=65536, description="examples in a batch")
-    split_seed: int | None = Field(
+    split_seed: Annotated[int | None, OncePerExperiment()] = Field(
         None, ge=0, lt=2**63, description="seed of the train/valid split; none takes the experiment's seed"
     )
 

@@ -69,6 +69,14 @@ class OfKind:
 
 
 @dataclass(frozen=True)
+class OncePerExperiment:
+    """Marks a parameter of data that all stages share: which examples there are, their labels, their split.
+
+    `check` refuses another value in a stage's data: with two splits one stage trains on what another validates with.
+    """
+
+
+@dataclass(frozen=True)
 class ForTasks:
     """Marks a parameter with a meaning for some tasks only: `y_range: Annotated[…, ForTasks("regression")] = none`.
 

@@ -9,7 +9,7 @@ from dotexp.components.component import Use
 from dotexp.components.facts import BodyFacts, DataSignature, ModelFacts, OptimizerFacts, ReportFacts
 from dotexp.experiment.callback_checks import check_callbacks
 from dotexp.experiment.experiment import FreezeBefore, FreezeLayers, Unfreeze, frozen_layers
-from dotexp.experiment.field_checks import check_fields
+from dotexp.experiment.field_checks import check_fields, check_stage_fields
 from dotexp.experiment.layers import check_rates, training_groups
 from dotexp.experiment.outline import Outline, StageOutline
 from dotexp.language.diagnostics import Collector
@@ -113,6 +113,8 @@ def _check_stage(stage: StageOutline, outline: Outline, origins: Mapping[str, Sp
     if len(set(tasks)) > 1:
         message = f"the stage's data is {tasks[0]}, the experiment's {tasks[1]}"
         collector.report("E305", message, origins.get(f"{place}.data"))
+    if data is not None and common is not None:
+        check_stage_fields(stage.name, data, common, origins, collector)
     if stage.freeze is not None and outline.model is not None:
         frozen = frozen_layers(stage.freeze, outline.model.layers, outline.model.groups)
         if frozen.issuperset(outline.model.layers) and not training_groups(stage.freeze, outline.model):

@@ -68,6 +68,7 @@ CODES: Mapping[str, str] = {
     "E305": "a model that does not fit the data",
     "E306": "groups that do not hold every layer once, in order",
     "E307": "learning rates that do not name the groups that train",
+    "E308": "a stage's data that is split otherwise than the experiment's",
     # with the data
     "E401": "data that cannot be found",
     "E402": "data that cannot be used",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import DataParams, OfKind, Params, Percent, Positional, Range, Use
+from dotexp import DataParams, OfKind, OncePerExperiment, Params, Percent, Positional, Range, Use
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
@@ -116,8 +116,10 @@ class RatingsParams(DataParams):
     quotes: bool = Field(True, description='whether "…" encloses a field; false: a quote is a character like another')
     encoding: Encoding = Field("utf-8", description="encoding of the text")
     on_bad: OnBad = Field(OnBad.error, description="rows that cannot be used: error tells of all of them, skip counts")
-    valid: Fraction | Count | Path | Split = Field(0.2, description=f"rows to validate with: {_HELD}")
-    test: Fraction | Count | Path | Split | None = Field(
+    valid: Annotated[Fraction | Count | Path | Split, OncePerExperiment()] = Field(
+        0.2, description=f"rows to validate with: {_HELD}"
+    )
+    test: Annotated[Fraction | Count | Path | Split | None, OncePerExperiment()] = Field(
         None, description="rows that `evaluate` alone uses, given as for `valid`; none: there are none"
     )
     items: Path | None = Field(None, description="a file of the items' titles; a rated item that it lacks is a bad row")
@@ -148,17 +150,17 @@ class MovieLensParams(DataParams):
     It is for research, not for redistribution or commercial use without permission; its README has the terms.
     """
 
-    release: Annotated[Annotated[str, AfterValidator(_published)], Positional()] = Field(
+    release: Annotated[Annotated[str, AfterValidator(_published)], Positional(), OncePerExperiment()] = Field(
         description='which one: "100k", "1m", "25m" or "latest-small"'
     )
     path: Path | None = Field(
         None, description="its folder, or the folder that holds or shall hold it; none: dotexp in the user's cache"
     )
     download: bool = Field(True, description="whether to download what is not there")
-    valid: Fraction | Count | Split = Field(
+    valid: Annotated[Fraction | Count | Split, OncePerExperiment()] = Field(
         0.2, description="ratings to validate with: a fraction, a count, newest(…), leave_last(…) or fold(…)"
     )
-    test: Fraction | Count | Split | None = Field(
+    test: Annotated[Fraction | Count | Split | None, OncePerExperiment()] = Field(
         None, description="ratings that `evaluate` alone uses, given as for `valid`; none: there are none"
     )
     memory: Memory = Field(Memory.auto, description="where the columns lie: ram, mapped or auto, as for ratings")
@@ -171,17 +173,27 @@ class LatentRatingsParams(DataParams):
     product have standard deviations 1/2 and 1.
     """
 
-    users: int = Field(500, ge=1, le=10**7, description="users")
-    items: int = Field(300, ge=1, le=10**7, description="items")
-    factors: int = Field(5, ge=0, le=1000, description="true factors of a user and of an item")
-    density: Annotated[float, Percent()] = Field(0.1, gt=0, le=1, description="part of all pairs that has a rating")
-    noise: float = Field(0.1, ge=0, le=LARGEST, description="standard deviation of the noise, in ratings")
-    range: BoundedRange = Field(Range(low=0, high=5), description="lowest and highest possible rating")
-    data_seed: int | None = Field(
+    users: Annotated[int, OncePerExperiment()] = Field(500, ge=1, le=10**7, description="users")
+    items: Annotated[int, OncePerExperiment()] = Field(300, ge=1, le=10**7, description="items")
+    factors: Annotated[int, OncePerExperiment()] = Field(
+        5, ge=0, le=1000, description="true factors of a user and of an item"
+    )
+    density: Annotated[float, Percent(), OncePerExperiment()] = Field(
+        0.1, gt=0, le=1, description="part of all pairs that has a rating"
+    )
+    noise: Annotated[float, OncePerExperiment()] = Field(
+        0.1, ge=0, le=LARGEST, description="standard deviation of the noise, in ratings"
+    )
+    range: Annotated[BoundedRange, OncePerExperiment()] = Field(
+        Range(low=0, high=5), description="lowest and highest possible rating"
+    )
+    data_seed: Annotated[int | None, OncePerExperiment()] = Field(
         None, ge=0, lt=2**63, description="seed of the ratings; none takes the experiment's seed"
     )
-    valid: Fraction | Count = Field(0.2, description="ratings to validate with: a fraction or a count")
-    test: Fraction | Count | None = Field(
+    valid: Annotated[Fraction | Count, OncePerExperiment()] = Field(
+        0.2, description="ratings to validate with: a fraction or a count"
+    )
+    test: Annotated[Fraction | Count | None, OncePerExperiment()] = Field(
         None, description="ratings that `evaluate` alone uses: a fraction or a count; none: there are none"
     )
 

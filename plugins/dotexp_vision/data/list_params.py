@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import OfKind, Params, Positional, Use
+from dotexp import OfKind, OncePerExperiment, Params, Positional, Use
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
@@ -41,18 +41,18 @@ class ImageListParams(ImageParams):
     )
     image: ColumnName = Field(0, description="column of the file names: its number from 0, or its name")
     suffix: str = Field("", max_length=20, description='what follows every file name of the table, such as ".jpg"')
-    label: ColumnName | None = Field(
+    label: Annotated[ColumnName | None, OncePerExperiment()] = Field(
         None,
         description="column of the classes: its number from 0, or its name; or a pattern that finds the class in the "
         'file\'s name: r"(.+)_\\d+\\.jpg$"; none: column 1',
     )
-    label_separator: str | None = Field(
+    label_separator: Annotated[str | None, OncePerExperiment()] = Field(
         None,
         min_length=1,
         max_length=10,
         description='what stands between several labels, such as " "; none: one label',
     )
-    target: ColumnName | tuple[ColumnName, ...] | None = Field(
+    target: Annotated[ColumnName | tuple[ColumnName, ...] | None, OncePerExperiment()] = Field(
         None, description="column of the number to learn, or columns of several; none: classes are learned"
     )
     separator: Separator | None = Field(
@@ -65,12 +65,12 @@ class ImageListParams(ImageParams):
         "a name as the other rows do",
     )
     encoding: Encoding = Field("utf-8", description="encoding of a text file")
-    valid: HeldOut = Field(
+    valid: Annotated[HeldOut, OncePerExperiment()] = Field(
         0.2,
         description="images to validate with: a fraction, a count, a table of the same form, a .txt file with a name "
         "a line, a folder, or column(…)",
     )
-    test: HeldOut | None = Field(
+    test: Annotated[HeldOut | None, OncePerExperiment()] = Field(
         None, description="images that `evaluate` alone uses, as for `valid` and drawn before it; none: there are none"
     )
 
@@ -124,10 +124,10 @@ class TorchvisionDatasetParams(ImageParams):
         None, description="the folder that the data set's files are in, or are downloaded into"
     )
     download: bool = Field(False, description="whether to download what is not there, as torchvision does")
-    valid: Fraction | Count | PartName = Field(
+    valid: Annotated[Fraction | Count | PartName, OncePerExperiment()] = Field(
         0.2, description="images to validate with: a fraction or count of the training part, or a part's name: test"
     )
-    test: Fraction | Count | PartName | None = Field(
+    test: Annotated[Fraction | Count | PartName | None, OncePerExperiment()] = Field(
         None, description="images that `evaluate` alone uses, as for `valid` and drawn before it; none: there are none"
     )
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from dotexp import ImageDataParams, OfKind, Positional, Range, Use
+from dotexp import ImageDataParams, OfKind, OncePerExperiment, Positional, Range, Use
 from dotexp.sdk.fields import Count, Fraction
 from pydantic import AfterValidator, Field, model_validator
 
@@ -34,7 +34,9 @@ ClassName = Annotated[str, Field(min_length=1, max_length=255)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_group)]
 Transform = Annotated[Use, OfKind("transform")]
 Stratified = Annotated[
-    bool, Field(description="draw random parts so that each class gives its share, to the nearest whole number")
+    bool,
+    OncePerExperiment(),
+    Field(description="draw random parts so that each class gives its share, to the nearest whole number"),
 ]
 
 
@@ -108,16 +110,16 @@ class ImageFolderParams(ImageParams):
     """
 
     path: Annotated[Path, Positional()] = Field(description="the folder of images")
-    valid: Fraction | Count | FolderName = Field(
+    valid: Annotated[Fraction | Count | FolderName, OncePerExperiment()] = Field(
         0.2, description="images to validate with: a fraction, a count, or the name of a folder in `path`"
     )
-    test: Fraction | Count | FolderName | None = Field(
+    test: Annotated[Fraction | Count | FolderName | None, OncePerExperiment()] = Field(
         None, description="images that `evaluate` alone uses, as for `valid` and drawn before it; none: there are none"
     )
-    label: Pattern | None = Field(
+    label: Annotated[Pattern | None, OncePerExperiment()] = Field(
         None, description='a pattern that finds the class in the file\'s name: r"(.+)_\\d+\\.jpg$"; none: its folder'
     )
-    classes: tuple[ClassName, ...] | None = Field(
+    classes: Annotated[tuple[ClassName, ...] | None, OncePerExperiment()] = Field(
         None, min_length=2, max_length=100_000, description="the classes to take; none: all that are found"
     )
 
@@ -137,11 +139,13 @@ class DigitsParams(ImageDataParams):
     `predict` takes image files, light ink on dark, and `digits:17` for the set's example number 17, from 0.
     """
 
-    classes: Annotated[Range | tuple[Digit, ...], Positional()] = Field(
+    classes: Annotated[Range | tuple[Digit, ...], Positional(), OncePerExperiment()] = Field(
         Range(low=0, high=9), description="digits to take: a range, or a list"
     )
-    valid: Fraction | Count = Field(0.2, description="images to validate with: a fraction or a count")
-    test: Fraction | Count | None = Field(
+    valid: Annotated[Fraction | Count, OncePerExperiment()] = Field(
+        0.2, description="images to validate with: a fraction or a count"
+    )
+    test: Annotated[Fraction | Count | None, OncePerExperiment()] = Field(
         None, description="images that `evaluate` alone uses: a fraction or a count; none: there are none"
     )
     stratify: Stratified = False

@@ -33,9 +33,7 @@ def train(rated: Sequence[tuple[int, int, float]] = RATED) -> TensorPart:
 
 def model(params: SvdPlusPlusParams, vocabulary: Mapping[str, Any] = FEATURES) -> SvdPlusPlus:
     torch.manual_seed(0)
-    facts = DataFacts(
-        "ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0), vocabulary=vocabulary
-    )
+    facts = DataFacts("ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0), vocabulary=vocabulary)
     net = build(params, facts)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
@@ -102,9 +100,7 @@ def test_the_histories_are_saved_with_the_weights_and_need_no_data_again() -> No
     params = SvdPlusPlusParams(factors=3)
     net = model(params)
     torch.manual_seed(5)
-    other = build(
-        params, DataFacts("ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0))
-    )
+    other = build(params, DataFacts("ratings", len(RATED), 2, entities=ENTITIES, range=(1.0, 5.0)))
     other.load_state_dict(net.state_dict())
     users, items = (torch.tensor(column) for column in zip(*PAIRS, strict=True))
     assert torch.equal(other.eval()(users, items), net.eval()(users, items))
