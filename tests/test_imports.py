@@ -65,24 +65,78 @@ def test_a_folder_imports_downward_only(folder: str) -> None:
                 assert parts[1] in allowed, f"{file} imports {name}, which stands above {folder}"
 
 
-HELPERS = (
-    *("callback", "data", "fields", "names", "report", "schedules", "seeds", "sniffing", "splits", "tables"),
-    "weights",
-)
-"""Modules that plugins may import beside the names `dotexp` exports."""
+def allowed_to_plugins() -> set[str]:
+    """The names of dotexp that a plugin may import: those of dotexp.sdk, from there or from dotexp."""
+    from dotexp import sdk
+
+    homes = {module.removeprefix("dotexp.sdk.") for module in sdk.HOMES if module.startswith("dotexp.sdk.")}
+    modules = {f"dotexp.sdk.{name}" for name in homes | set(sdk.MODULES)}
+    inside = {f"{module}.{name}" for module in modules for name in public_names(module)}
+    names = {f"{package}.{name}" for package in ("dotexp", "dotexp.sdk") for name in (*sdk.__all__, "API")}
+    return {"dotexp", "dotexp.sdk"} | names | modules | inside
+
+
+def public_names(module: str) -> list[str]:
+    """The names that a module says are public, or those that it defines without an underscore in front."""
+    path = PACKAGE.parent / module.replace(".", "/")
+    tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    defined: list[str] = []
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id == "__all__" and isinstance(node, ast.Assign):
+                return list(ast.literal_eval(node.value))
+            defined += [target.id] if isinstance(target, ast.Name) else []
+        defined += [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+    return [name for name in defined if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "plugins").rglob("*.py")), ids=lambda p: p.stem)
-def test_plugins_import_only_what_dotexp_exports(file: Path) -> None:
-    import dotexp
-
-    public = {f"dotexp.{name}" for name in dotexp.__all__} | {"dotexp"}
-    helpers = {f"dotexp.sdk.{name}" for name in HELPERS} | {"dotexp.sdk"}
+def test_plugins_import_only_the_sdk(file: Path) -> None:
+    allowed = allowed_to_plugins()
     for name in imports(file, typing_too=True):
-        if name.split(".")[0] == "dotexp":
-            assert name in public | helpers or name.rsplit(".", 1)[0] in helpers, name
-        other = name.split(".")[0]
-        assert not other.startswith("dotexp_") or other in file.parts, f"{file} imports {name}"
+        top = name.split(".")[0]
+        assert top != "dotexp" or name in allowed, f"{file} imports {name}, which is not in dotexp.sdk"
+        assert not top.startswith("dotexp_") or top in file.parts, f"{file} imports {name}, of another plugin"
+
+
+@pytest.mark.parametrize(
+    ("line", "fine"),
+    [
+        ("from dotexp import Component, hookimpl", True),
+        ("from dotexp import Batch, tables", True),
+        ("from dotexp.sdk import Section, weights", True),
+        ("from dotexp.sdk.tables import open_table", True),
+        ("import dotexp", True),
+        ("from dotexp import run", False),
+        ("from dotexp.components.component import Component", False),
+        ("from dotexp.sdk.data import DataLoader", False),
+        ("from dotexp.sdk.tables.columns import Block", False),
+        ("from dotexp.engine.training import loop", False),
+        ("import dotexp.runs.folder", False),
+    ],
+)
+def test_the_rule_for_plugins_sees_what_it_shall(line: str, fine: bool, tmp_path: Path) -> None:
+    (tmp_path / "plugin.py").write_text(line)
+    assert all(name in allowed_to_plugins() for name in imports(tmp_path / "plugin.py")) is fine
+
+
+def test_every_public_name_of_the_sdk_is_dotexp_s() -> None:
+    import dotexp
+    from dotexp import sdk
+
+    for module, names in sdk.HOMES.items():
+        if module.startswith("dotexp.sdk."):
+            assert set(names.split()) == set(public_names(module)), module
+    files = {
+        path.stem for path in (PACKAGE / "sdk").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    homes = {module.rpartition(".")[2] for module in sdk.HOMES if module.startswith("dotexp.sdk.")}
+    assert files - {"__init__"} == homes | set(sdk.MODULES)
+    for name in sdk.__all__:
+        assert getattr(dotexp, name) is getattr(sdk, name), name
 
 
 SPECS = sorted(f"specs/{path.name}" for path in (REPOSITORY / "specs").glob("*.exp"))

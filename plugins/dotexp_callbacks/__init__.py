@@ -8,6 +8,8 @@ from dotexp import CallbackFacts, Component, Params, hookimpl
 
 from dotexp_callbacks import params
 
+DOTEXP_API = 1
+
 _MIXES = CallbackFacts(inputs="images", tasks=("classification", "multilabel"))
 
 

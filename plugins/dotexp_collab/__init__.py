@@ -20,6 +20,8 @@ from dotexp_collab.models.params import (
 from dotexp_collab.predict.catalogue import items_exist
 from dotexp_collab.reports import params as report_params
 
+DOTEXP_API = 1
+
 _DATA = DataSignature("ratings", "users and items")
 _FACTORS = ("user_factors", "item_factors")
 _BIASES = ("user_bias", "item_bias")

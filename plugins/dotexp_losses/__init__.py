@@ -10,6 +10,8 @@ from dotexp_losses.losses import class_weights, params
 from dotexp_losses.metrics import params as metric_params
 from dotexp_losses.ranking import params as ranking_params
 
+DOTEXP_API = 1
+
 _ONE = ("classification",)
 _SEVERAL = (*_ONE, "multilabel")
 _NUMBERS = ("regression", "ratings")

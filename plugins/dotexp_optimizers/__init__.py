@@ -8,6 +8,8 @@ from dotexp import Component, hookimpl
 
 from dotexp_optimizers import fine_tune, params, policies, rates
 
+DOTEXP_API = 1
+
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:

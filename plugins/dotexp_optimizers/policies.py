@@ -6,8 +6,9 @@ from functools import partial
 from typing import Annotated
 
 from dotexp import LearningRate, Percent, PolicyParams, Positional, Schedule
-from dotexp.sdk import schedules
 from pydantic import Field, model_validator
+
+from dotexp_optimizers import schedules
 
 MOST_EPOCHS = 100_000
 

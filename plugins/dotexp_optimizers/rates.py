@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from dotexp import Params, Positional
-from dotexp.sdk import schedules
 from pydantic import Field
+
+from dotexp_optimizers import schedules
 
 
 class SliceParams(Params):

@@ -8,6 +8,8 @@ from dotexp import Component, hookimpl
 
 from dotexp_timm.params import TimmBodyParams, facts_of
 
+DOTEXP_API = 1
+
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:

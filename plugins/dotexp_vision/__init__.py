@@ -13,6 +13,8 @@ from dotexp_vision.models import catalogue as families
 from dotexp_vision.models import head_params as params
 from dotexp_vision.reports import params as report_params
 
+DOTEXP_API = 1
+
 _HEAD = Facts(tasks=("classification", "multilabel", "regression"))
 _DATA = DataSignature("classification", "images")
 

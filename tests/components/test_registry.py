@@ -9,8 +9,9 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
 import pytest
-from dotexp import Component, OptimizerFacts, Params, hookimpl
+from dotexp import API, Component, OptimizerFacts, Params, hookimpl
 from dotexp.components.registry import Registry, load_registry
+from dotexp.version import __version__
 from paths import REPOSITORY
 
 from specs import RATINGS, checked, faults, only, resolved
@@ -137,3 +138,17 @@ def test_two_plugins_of_one_name_are_told_of(registry_with: Callable[..., Regist
     registry = registry_with(dotexp_losses=offering())
     assert [p.name for p in registry.broken] == ["dotexp_losses"]
     assert "another plugin has this name" in str(registry.broken[0].error)
+
+
+def test_a_plugin_that_asks_for_another_api_is_told_of_and_not_loaded(
+    registry_with: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry_with(acme=offering(Component("optimizer", "lion", OwnParams, "acme:build")))
+    module = sys.modules["made_acme"]
+    for asked, fine in ((API, True), (API + 1, False), ("1", False)):
+        monkeypatch.setattr(module, "DOTEXP_API", asked, raising=False)
+        registry = load_registry([EntryPoint("acme", "made_acme", "dotexp")])
+        assert (registry.find("optimizer", "lion") != ()) is fine
+        assert [p.error for p in registry.broken] == (
+            [] if fine else [f"TypeError: it asks for API {asked} of dotexp, and dotexp {__version__} has API {API}"]
+        )

@@ -11,8 +11,7 @@ import pytest
 from dotexp import Component, Params, PolicyParams, Positional, Schedule, Use
 from dotexp.language.parser import parse
 from dotexp.language.source import Source
-from dotexp.sdk import schedules
-from dotexp_optimizers import dotexp_components
+from dotexp_optimizers import dotexp_components, schedules
 from pydantic import ValidationError
 
 COMPONENTS = {(c.kind, c.name): c for c in dotexp_components()}

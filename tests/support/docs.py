@@ -6,8 +6,10 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
+from dotexp import sdk
 from dotexp.components import facts as facts_module
 from dotexp.components.params import Params
 from dotexp.components.registry import load_registry
@@ -65,6 +67,35 @@ def facts_table() -> str:
     return "\n".join(rows)
 
 
+def sdk_table() -> str:
+    """Every name that a plugin may import, by the module that defines it."""
+    rows = ["| from | name | what it is |", "|---|---|---|"]
+    for module, names in sdk.HOMES.items():
+        home = module.removeprefix("dotexp.") if module.startswith("dotexp.sdk.") else "sdk"
+        rows += [f"| `{home}` | `{name}` | {_first_sentence(module, name)} |" for name in names.split()]
+    for name in sdk.MODULES:
+        rows.append(f"| `sdk` | `{name}` | {_sentence(import_module(f'dotexp.sdk.{name}').__doc__)} |")
+    return "\n".join(rows)
+
+
+def _first_sentence(module: str, name: str) -> str:
+    """First sentence of what stands behind a name's definition."""
+    body = ast.parse(inspect.getsource(import_module(module))).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return _sentence(ast.get_docstring(node))
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            assert isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant), name
+            return _sentence(str(following.value.value))
+    return _sentence(getattr(import_module(module), name).__doc__)
+
+
+def _sentence(text: str | None) -> str:
+    found = re.match(r"(.*?[.:])(?:\s|$)", " ".join((text or "").strip().split("\n\n")[0].split()))
+    assert found, text
+    return found[1].rstrip(".:").replace("|", "\\|")
+
+
 TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     LANGUAGE: {
         "statements": lambda: statements_table(TOP),
@@ -73,7 +104,7 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "components": components_table,
         "codes": codes_table,
     },
-    PLUGINS: {"kinds": kinds_table, "facts": facts_table},
+    PLUGINS: {"kinds": kinds_table, "facts": facts_table, "sdk": sdk_table},
 }
 """The tables of each page, by the name between whose marks they stand."""
 

@@ -17,7 +17,7 @@ from dotexp.components.params import Params
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.language.keywords import RESERVED
-from dotexp.version import __version__
+from dotexp.version import API, __version__
 
 BUILTIN = "dotexp"
 
@@ -148,11 +148,19 @@ def _load(point: EntryPoint, others: Iterable[Provider]) -> Provider:
     if same is not None:
         return replace(empty, error=f"another plugin has this name: that of {same.distribution} {same.version}")
     try:
-        made = _declared(replace(empty, module=point.load()))
+        made = _declared(replace(empty, module=_asking(point.load())))
         _refuse_declared(made, others)
     except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
         return replace(empty, error=f"{type(error).__name__}: {error}")
     return made
+
+
+def _asking(module: Any) -> Any:
+    """Return the module. Raises TypeError where it asks for another version of the plugin API than this one."""
+    asked = getattr(module, "DOTEXP_API", API)
+    if asked != API:
+        raise TypeError(f"it asks for API {asked} of dotexp, and dotexp {__version__} has API {API}")
+    return module
 
 
 def _declared(provider: Provider) -> Provider:

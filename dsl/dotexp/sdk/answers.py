@@ -10,7 +10,7 @@ from typing import Any
 from dotexp.components.facts import DataFacts
 from dotexp.components.tasks import Answer
 
-THRESHOLD = 0.5
+_THRESHOLD = 0.5
 """Probability above which a label of several applies."""
 
 
@@ -23,7 +23,7 @@ def one_class(outputs: list[float], facts: DataFacts) -> Answer:
 def several_classes(outputs: list[float], facts: DataFacts) -> Answer:
     """Read the probabilities of independent labels: those above 0.5."""
     probabilities = _by_class(outputs, facts)
-    return Answer(tuple(name for name, p in probabilities.items() if p > THRESHOLD), probabilities)
+    return Answer(tuple(name for name, p in probabilities.items() if p > _THRESHOLD), probabilities)
 
 
 def numbers(outputs: Any, facts: DataFacts) -> Answer:

@@ -90,6 +90,7 @@ class Verbatim(NamedTuple):
 
 
 Block = Table | Plot | Pictures | Paragraph | Verbatim
+"""What stands under a section's title."""
 
 
 class Section(NamedTuple):

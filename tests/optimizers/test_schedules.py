@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from dotexp.sdk import schedules
+from dotexp_optimizers import schedules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,6 +150,6 @@ def test_last_and_tenths_by_hand() -> None:
 
 
 def test_schedules_import_neither_torch_nor_numpy() -> None:
-    code = "import sys, dotexp.sdk.schedules; print(*{'torch', 'numpy'} & set(sys.modules))"
+    code = "import sys, dotexp_optimizers.schedules; print(*{'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
