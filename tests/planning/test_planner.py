@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import dotexp as api
 import pytest
-from dotexp.language.diagnostics import Diagnostic
+from dotexp.language.diagnostics import Diagnostic, SpecError
 from dotexp.planning.plan import Plan
+from PIL import Image
 
 from specs import IMAGES, RATINGS, resolved
 
@@ -104,9 +106,14 @@ def test_few_steps_are_a_warning_and_work() -> None:
     assert "W504" in [diagnostic.code for diagnostic in heard]
 
 
-def test_stage_data_must_have_the_experiments_classes() -> None:
-    from dotexp.language.diagnostics import SpecError
-
-    text = IMAGES.replace("stage everything {", "stage everything { data(classes = 0..3)")
-    with pytest.raises(SpecError, match="E402"):
-        planned(text)
+def test_stage_data_must_have_the_experiments_classes(tmp_path: Path) -> None:
+    for folder, label in (("one", "dog"), ("two", "cow")):
+        for name in ("cat", label):
+            (tmp_path / folder / name).mkdir(parents=True)
+            for i in range(2):
+                Image.new("RGB", (8, 8), (9 * i, 0, 0)).save(tmp_path / folder / name / f"{folder}{i}.png")
+    text = IMAGES.replace("digits(classes = 0..4)", 'image_folder("one", size = 32, valid = 1, batch_size = 1)')
+    other = text.replace("stage everything {", 'stage everything { data(path = "two")')
+    with pytest.raises(SpecError, match="E402") as caught:
+        api.plan(resolved(other, folder=tmp_path))
+    assert "other classes" in str(caught.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
 from dotexp.language.source import Span
 from dotexp.planning.identity import identity_text
+from dotexp.planning.overlaps import Overlap, report_overlaps
 from dotexp.planning.plan import LayerCount, Plan, StagePlan
 from dotexp.planning.rewrites import decide
 from dotexp.planning.rewrites.facts import StageFacts
@@ -40,6 +41,10 @@ class Probe(Protocol):
         """Find out what rewrites depend on; the stage's data has been opened."""
         ...
 
+    def overlaps(self, stages: Sequence[Stage], seed: int) -> Sequence[Overlap]:
+        """Find examples that one stage trains on and another holds out; the stages' data has been opened."""
+        ...
+
     def run_folder(self, run: str) -> Path:
         """Find the folder of the run that `weights = run("…")` names. Raises UsageError."""
         ...
@@ -57,6 +62,8 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
     for stage, own in zip(experiment.stages, stages, strict=True):
         if own is not None:
             planner.check_stage_data(stage, own, facts)
+    if len({own.fingerprint for own in stages if own is not None}) > 1:
+        report_overlaps(probe.overlaps(experiment.stages, experiment.seed), planner.origins, planner.collector)
     layers = planner.layers(experiment, facts)
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())

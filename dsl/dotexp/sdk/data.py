@@ -6,9 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -106,6 +109,21 @@ class Data(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """Data that knows its examples again in another stage's data, so that none trains on what another holds out."""
+
+    def identities(self, part: str) -> NDArray[np.uint64]:
+        """Return a number for each example of a part, in its order: equal for one example, whatever data it is in."""
+        ...
+
+
+def hashed(identities: Iterable[str]) -> NDArray[np.uint64]:
+    """Return numbers for identities, such as the paths of files: 64 bits of BLAKE2b."""
+    digests = (blake2b(one.encode(errors="surrogateescape"), digest_size=8).digest() for one in identities)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order.
@@ -152,6 +170,11 @@ class TensorPart:
 
     def __len__(self) -> int:
         return len(self._targets)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of all examples, as they were given."""
+        return self._inputs
 
     def batches(
         self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0

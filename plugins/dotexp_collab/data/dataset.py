@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from dotexp import DataFacts
-from dotexp.sdk.data import Part, TensorPart
+from dotexp.sdk.data import Part, TensorPart, hashed
 from numpy.typing import NDArray
 
 from dotexp_collab.data.features import Described
@@ -20,6 +20,9 @@ from dotexp_collab.data.vocabulary import code_table, present, same_number, writ
 
 LARGEST_CATALOGUE = 1_000_000
 """Items up to which the vocabulary keeps their titles and counts."""
+
+_MIXER = 0x9E3779B97F4A7C15
+"""An odd number whose multiples are spread: it keeps a user apart from an item of the same id."""
 
 _COUNTED = 10**8
 """Rows up to which repeated pairs are counted: it takes a look at all rows for each `_SORTED` of them."""
@@ -38,6 +41,15 @@ class RatingsData:
     def part(self, name: str) -> Part:
         """Return `train`, `valid` or `test`; raises KeyError where there is none."""
         return self.parts[name]
+
+    def identities(self, part: str) -> NDArray[np.uint64]:
+        """Return a number for each rating, by its user's and its item's id; unknown ids are one."""
+        users, items = (
+            np.concatenate([np.zeros(1, np.uint64), hashed(self.facts.vocabulary[kind])])[codes.numpy()]
+            for kind, codes in zip(("users", "items"), self.parts[part].inputs, strict=True)
+        )
+        mixed: NDArray[np.uint64] = users * np.uint64(_MIXER) + items
+        return mixed
 
 
 @dataclass

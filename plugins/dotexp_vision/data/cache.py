@@ -33,6 +33,10 @@ class Reader(Protocol):
         """Find out cheaply whether an image can be read; raises UnreadableImageError."""
         ...
 
+    def place(self, identity: str) -> str:
+        """Return where an image comes from, which is equal for one image in other data."""
+        ...
+
     def stamp(self, identity: str) -> bytes:
         """Return what tells this image from another of the same name."""
         ...
@@ -51,6 +55,10 @@ class FileReader:
     def check(self, identity: str) -> None:
         """Decode a file in the cheapest way; raises UnreadableImageError."""
         check_image(self._root / identity)
+
+    def place(self, identity: str) -> str:
+        """Return a file's path, links followed."""
+        return os.path.realpath(self._root / identity)
 
     def stamp(self, identity: str) -> bytes:
         """Return the file's size, start and end: quick, and enough to tell another image."""

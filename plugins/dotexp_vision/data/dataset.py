@@ -8,11 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from dotexp import ComponentError, DataContext, DataFacts, RunError, UsageError
-from dotexp.sdk.data import Encoded, Part
+from dotexp.sdk.data import Encoded, Named, Part, hashed
 from dotexp.sdk.seeds import Draw
 from dotexp.sdk.splits import random_split_rows
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dotexp_vision.augment.pipeline import Variation
@@ -35,10 +37,17 @@ class ImageData:
 
     facts: DataFacts
     parts: Mapping[str, Part]
+    places: Callable[[str], str] | None = None
 
     def part(self, name: str) -> Part:
         """Return a part; raises KeyError where there is none of this name."""
         return self.parts[name]
+
+    def identities(self, part: str) -> NDArray[np.uint64]:
+        """Return a number for each image, by the place that it comes from; `places` tells it by the image's name."""
+        found = self.parts[part]
+        assert isinstance(found, Named)
+        return hashed(found.names if self.places is None else map(self.places, found.names))
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
         )
         for name, examples in parts.items()
     }
-    return ImageData(_facts(found, parts, targets, skipped), made)
+    return ImageData(_facts(found, parts, targets, skipped), made, found.reader.place)
 
 
 def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:

@@ -31,7 +31,8 @@ _FAKE = {"image_size": (3, 32, 32), "num_classes": 10}
 class ArrayReader:
     """Images that are in memory already, as arrays (H, W, 3), by their identities."""
 
-    def __init__(self, images: Mapping[str, Pixels]) -> None:
+    def __init__(self, name: str, images: Mapping[str, Pixels]) -> None:
+        self._name = name
         self._images = images
 
     def pixels(self, identity: str, side: int, resize: Resize) -> Tensor:
@@ -40,6 +41,10 @@ class ArrayReader:
 
     def check(self, identity: str) -> None:
         """Do nothing: it was read."""
+
+    def place(self, identity: str) -> str:
+        """Return the data set's name and the image's number there."""
+        return f"{self._name}:{identity}"
 
     def stamp(self, identity: str) -> bytes:
         """Return the image's bytes."""
@@ -57,7 +62,7 @@ def build(params: TorchvisionDatasetParams, context: DataContext) -> ImageData:
     if params.known.reading is Reading.arrays:
         images: dict[str, Pixels] = {}
         examples = {part: tuple(_arrays(opened[part], name, classes, images)) for part, name in wanted.items()}
-        reader = ArrayReader(images)
+        reader = ArrayReader(params.name, images)
     else:
         assert params.root is not None
         examples = {part: tuple(_files(params, opened[part], classes)) for part in wanted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,10 +13,12 @@ from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import planned_device
 from dotexp.engine.build.network import Network, build_network, without_weights
+from dotexp.engine.build.overlaps import find_overlaps
 from dotexp.engine.training.freezing import BATCHNORMS, NORMS
 from dotexp.engine.training.guard import optimizer_skips
 from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.language.diagnostics import UsageError
+from dotexp.planning.overlaps import Overlap
 from dotexp.planning.plan import LayerCount
 from dotexp.planning.rewrites.facts import StageFacts
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
@@ -43,6 +46,10 @@ class Probe:
         part = self.store.get(stage.data, seed).part("train")
         skips = device is Device.cuda and optimizer_skips(stage.optimizer)
         return StageFacts(device, runtime.precision, isinstance(part, TensorPart), skips)
+
+    def overlaps(self, stages: Sequence[Stage], seed: int) -> Sequence[Overlap]:
+        """Find examples that one stage trains on and another holds out; the stages' data has been opened."""
+        return list(find_overlaps({stage.name: self.store.get(stage.data, seed) for stage in stages}))
 
     def run_folder(self, run: str) -> Path:
         """Find the folder of the run that `weights = run("…")` names. Raises UsageError where it has no weights."""
