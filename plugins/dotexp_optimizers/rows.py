@@ -25,6 +25,9 @@ class RowAdam(Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        bad = getattr(self, "found_inf", None)  # a step that torch's fused kernels are told to skip
+        if bad is not None and bad.item():
+            return loss
         sparse: list[tuple[Tensor, Tensor]] = []
         for group in self.param_groups:
             for parameter in group["params"]:

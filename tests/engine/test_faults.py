@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 import torch
 from dotexp import RunError, UsageError
 from dotexp.components.builders import DataContext
+from dotexp.engine.build.weights import save_weights
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import prepare
@@ -110,11 +112,71 @@ def test_a_disk_that_fills_up_costs_no_checkpoint_and_no_training(small_disk: Pa
     assert bits(run) == bits(whole)
 
 
+@ROOT_ONLY
+def test_a_disk_that_fills_as_the_run_ends_leaves_a_result_that_says_so(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last byte, after the model was written: what was kept free holds result.json."""
+    run = create_run("toy", small_disk)
+
+    def filling(tensors: Any, path: Path) -> None:
+        save_weights(tensors, path)
+        with suppress(OSError), (small_disk / "full").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 512)
+
+    steps = ImagesParams(batch_size=1, examples=2000)
+    planned = plan(stage(data=steps), data=steps)
+    with monkeypatch.context() as patch:
+        patch.setattr("dotexp.engine.stage_sequence.save_weights", filling)
+        with pytest.raises(RunError, match=r"cannot write .*schedule\.json: No space left on device"):
+            execute(planned, run)
+    assert not run.schedule.exists() and not list(run.path.glob(".*")), "nothing half-written is left"
+    result = run.read_result()
+    assert result is not None and result.status is Status.failed
+    assert result.reason is not None and "schedule.json" in result.reason and run.resume_line in result.reason
+    (small_disk / "full").unlink()
+    go_on(planned, run)
+    whole = create_run("toy", small_disk.parent)
+    execute(planned, whole)
+    assert bits(run) == bits(whole)
+
+
+@pytest.mark.parametrize("name", ["schedule.json", "result.json", "environment.json", "metrics.jsonl"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_file_that_cannot_be_written_at_the_end_is_named_with_the_way_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    run, true = create_run("toy", tmp_path), os.replace
+
+    def replace(source: Any, target: Any) -> None:
+        if Path(target).name == name:
+            raise OSError(number, os.strerror(number))
+        true(source, target)
+
+    def append(folder: RunFolder, row: EpochRow) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        if name == "metrics.jsonl":
+            patch.setattr(RunFolder, "append_epoch", append)
+        with pytest.raises(RunError, match=rf"cannot write .*{name}: {os.strerror(number)}") as caught:
+            execute(plan(stage()), run)
+    assert run.resume_line in str(caught.value)
+    if name != "result.json":
+        result = run.read_result()
+        assert result is not None and result.status is Status.failed and name in (result.reason or "")
+    go_on(plan(stage()), run, allow_changes=name == "environment.json")
+    assert run.status is Status.finished
+
+
 def test_a_quota_on_the_size_of_files_is_told_with_the_bytes(tmp_path: Path) -> None:
     """RLIMIT_FSIZE: no file above 2 kB can be written, which holds every manifest back, and the model."""
     code = """
 import resource, sys
 from pathlib import Path
+from dotexp.engine.build.weights import save_weights
 from dotexp.engine.executor import execute
 from dotexp.runs.folder import create_run
 from toys import plan, stage

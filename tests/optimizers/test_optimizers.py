@@ -12,7 +12,7 @@ import pytest
 import torch
 from dotexp import Component, OptimizerFacts, Use
 from dotexp_optimizers import dotexp_components
-from dotexp_optimizers.params import Decay, MomentumForm
+from dotexp_optimizers.params import Decay, MomentumForm, Sparse
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
@@ -251,7 +251,9 @@ def test_the_fused_kernels_are_used_on_the_cpu(name: str) -> None:
     assert all(entry["fused"] is True for entry in optimizer.param_groups)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("adam", {}), ("sgd", {"momentum": 0.9}), ("sgd", {})])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("adam", {}), ("adam", {"sparse": Sparse.rows}), ("sgd", {"momentum": 0.9}), ("sgd", {})]
+)
 def test_a_skipped_step_changes_no_weight(name: str, arguments: dict[str, Any]) -> None:
     """The fused kernels leave everything where `found_inf` says so; decay must too."""
     parameters, before = tensors(torch.float32), tensors(torch.float32)

@@ -19,6 +19,7 @@ from dotexp.engine.executor import execute
 from dotexp.engine.state.saving import Saver
 from dotexp.engine.state.state import from_bytes, pack, restore_optimizer, to_bytes, unpack
 from dotexp.experiment.experiment import Runtime
+from dotexp.language.atomic import write_atomic
 from dotexp.runs.checkpoints import (
     Position,
     positions,
@@ -337,3 +338,48 @@ def test_the_best_is_the_epochs_end_and_no_step_after_it(tmp_path: Path) -> None
     assert facts is not None
     assert facts["valid_loss"] == losses[best - 1]
     assert kept[best].step in (0, 4 * best)
+
+
+COLLISIONS: list[Any] = [
+    {"a/b": 1, "a": {"b": 2}},
+    {"a": {"b": 1}, "a/b": 2},
+    {1: 1, "1": 2},
+    {"x": [1, 2], "x/0": 3, "x/1": 4},
+    {"a": 1, "a~2": 2, "a/": {"": 3}, "a//": 4},
+    {"p": {"q/r": 1}, "p/q": {"r": 2}, "p/q/r": 3},
+]
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_tensors(item) for key, item in value.items()}
+    return [_as_tensors(item) for item in value] if isinstance(value, list) else torch.tensor(value)
+
+
+def _as_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_numbers(item) for key, item in value.items()}
+    return [_as_numbers(item) for item in value] if isinstance(value, list) else int(value)
+
+
+@pytest.mark.parametrize("value", COLLISIONS, ids=str)
+def test_keys_that_make_the_same_path_keep_their_own_tensors(value: Any) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    tree = json.loads(json.dumps(pack(_as_tensors(value), tensors, "state")))
+    assert _as_numbers(unpack(tree, from_bytes(to_bytes(tensors)))) == value
+
+
+def test_a_file_that_cannot_be_written_is_named_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the temporary one, and not none at all, as where the disk is full."""
+    monkeypatch.setattr(os, "fsync", _raise(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.json'") as caught:
+        write_atomic(tmp_path / "a.json", b"content")
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _raise(error: Exception) -> Any:
+    def raising(*arguments: object) -> None:
+        raise error
+
+    return raising

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from dotexp.engine.stage_sequence import StageSequence
 from dotexp.engine.state.history import History
 from dotexp.engine.state.resuming import Resumption
 from dotexp.engine.state.run_checkpoints import RunCheckpoints
+from dotexp.engine.state.saving import said_of_disk
 from dotexp.engine.training.polling import Polling
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import RunError
@@ -25,6 +27,8 @@ from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.files import write_json
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, Status
+
+_RESERVED = 1 << 16  # bytes
 
 
 class Execution:
@@ -48,6 +52,7 @@ class Execution:
         self._resumption = resumption
         self._changes = resumption.changes if resumption else ()
         self._history = History(run)
+        self._reserve = run.path / ".reserve.tmp"
         self._device: torch.device | None = None
         self._stages: StageSequence | None = None
 
@@ -59,6 +64,8 @@ class Execution:
     def run_stages(self, device: Device | None) -> None:
         """Do all that the plan says, up to the saved model."""
         self._listener.run_started(self._plan, self._run)
+        with suppress(OSError):  # a disk that fills up meanwhile leaves room to write how the run ended
+            self._reserve.write_bytes(bytes(_RESERVED))
         self._run.write_facts(self._plan.facts)
         with machine(self._plan.runtime, device) as chosen:
             self._device = chosen
@@ -66,12 +73,16 @@ class Execution:
             self._stages.train()
 
     def end(self, status: Status, reason: str | None = None) -> RunResult:
-        """Write down how the run ended and tell the listener."""
+        """Write how the run ended and tell the listener.
+
+        Raises RunError where a finished run's files cannot be written: it is failed then, in result.json too.
+        """
         plan, run, history = self._plan, self._run, self._history
-        if not run.environment.exists():
-            write_json(run.environment, environment(plan, self._device, self._plugins))
-        stage = self._stages.under_way if self._stages is not None else None
-        history.write(stage.loop.applied if stage is not None else None)
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+        problem = self._write_records()
+        if problem is not None and status is Status.finished:
+            status, reason = Status.failed, problem
         result = RunResult(
             experiment=plan.name,
             status=status,
@@ -84,9 +95,31 @@ class Execution:
             changes=self._changes,
             versions=versions(self._plugins),
         )
-        run.write_result(result)
+        try:
+            run.write_result(result)
+        except OSError as error:
+            problem = problem or self._unwritten(error)
         self._listener.run_ended(result)
+        if problem is not None:
+            raise RunError(problem)
         return result
+
+    def _write_records(self) -> str | None:
+        """Write the environment and the history; return what cannot be written."""
+        run = self._run
+        stage = self._stages.under_way if self._stages is not None else None
+        try:
+            if not run.environment.exists():
+                write_json(run.environment, environment(self._plan, self._device, self._plugins))
+            self._history.write(stage.loop.applied if stage is not None else None)
+        except OSError as error:
+            return self._unwritten(error)
+        return None
+
+    def _unwritten(self, error: OSError) -> str:
+        path = Path(error.filename or self._run.path)
+        kept = "its weights are saved" if self._run.model.exists() else "what is saved is in its checkpoints"
+        return f"{said_of_disk(error, path)}\n  {kept}; to write the rest with room for it: {self._run.resume_line}"
 
     def end_early(self, status: Status, reason: str) -> None:
         """Write down what can be written; a full disk or a broken listener must not hide why the run ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -12,6 +13,7 @@ from dotexp.engine.estimate import estimate
 from dotexp.engine.events import Listener, bus_of
 from dotexp.engine.execution import Execution
 from dotexp.engine.state.resuming import Resumption
+from dotexp.engine.state.saving import said_of_disk
 from dotexp.engine.training.micro_batches import is_out_of_memory
 from dotexp.engine.training.polling import stopped_by_signals
 from dotexp.experiment.experiment import Device
@@ -65,6 +67,9 @@ def execute(
 
 def _failure(error: Exception, execution: Execution, plan: Plan, run: RunFolder) -> RunError:
     where = execution.where
+    if isinstance(error, OSError) and _within(error.filename, run):
+        said = said_of_disk(error, Path(error.filename))
+        return RunError(f"{said}\n  to go on with room for it: {run.resume_line}")
     if not is_out_of_memory(error):
         message = f"{type(error).__name__} {where}: {error}"
         return RunError(f"{message}\n  to go on from the last checkpoint: {run.resume_line}")
@@ -76,3 +81,7 @@ def _failure(error: Exception, execution: Execution, plan: Plan, run: RunFolder)
     advice = "Try a smaller batch_size, a smaller size of the images, or runtime(on_oom = split)"
     kind = "of the device " if isinstance(error, torch.OutOfMemoryError) else ""
     return RunError(f"out of memory {kind}{where}.{said} {advice}")
+
+
+def _within(filename: object, run: RunFolder) -> bool:
+    return isinstance(filename, str) and Path(filename).is_relative_to(run.path)

@@ -17,7 +17,7 @@ from dotexp.engine.state.resuming import ResumePoint
 from dotexp.engine.state.run_checkpoints import RunCheckpoints
 from dotexp.engine.state.saving import said_of_disk
 from dotexp.engine.training.polling import Polling
-from dotexp.engine.training.proof import fault
+from dotexp.engine.training.proof import fault, skipped_steps
 from dotexp.language.diagnostics import Interrupted, RunError
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.folder import RunFolder
@@ -89,10 +89,13 @@ class StageSequence:
             self._listener.progress(training.loop.step)
             self._end_epoch(training, self._validate(training, epoch))
         self._history.leave(stage.name, training.callbacks.stage_ended())
+        self._note_skipped(training)
         self._prove(training)
         self._history.applied.append(training.loop.applied)
         self.under_way = None
         self._done += 1
+        left = self._plan.stages[self._done :] or self._plan.stages[-1:]  # a report looks at the last stage's
+        self._store.keep_only([stage.data for stage in left], self._plan.seed)
         self._save()
 
     def _start(self, training: StageRun) -> None:
@@ -124,11 +127,17 @@ class StageSequence:
     def _prove(self, training: StageRun) -> None:
         """Note what held of the freezing; a stage that did not do as it says fails, and its weights are kept."""
         found = self._history.proofs[training.stage.name] = training.proof.result()
-        failed = fault(found, training.stage)
+        failed = fault(found, training.stage, training.loop.step, training.loop.skipped_steps)
         if failed is not None:
             self._save(wait=True)
             kept = "" if self._checkpoints.failure else f"\n  its weights are kept, in {self._run.checkpoints}"
             raise RunError(f"{failed}{kept}")
+
+    def _note_skipped(self, training: StageRun) -> None:
+        skipped, steps = training.loop.skipped_steps, training.loop.step
+        if skipped:
+            self._history.skipped[training.stage.name] = skipped
+            self._listener.warned(f"stage `{training.stage.name}`: {skipped_steps(skipped, steps)}")
 
     def _warn_of_split(self, size: int) -> None:
         batch = self.under_way.stage.batch_size if self.under_way is not None else 0

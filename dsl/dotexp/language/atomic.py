@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that at any time either the old content or all of the new is there, a power cut included."""
+    """Write a file so that at any time either the old content or all of the new is there, a power cut included.
+
+    Raises OSError with `path` as its `filename`.
+    """
     temporary = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -16,8 +20,11 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     _sync_folder(path.parent)
 

@@ -43,7 +43,7 @@ class StageResult:
 
     `epochs` and `steps` are those done: fewer than planned where a callback stopped it, and `stopped` says why. With
     `best_epoch`, from 1, the stage left that epoch's weights, and the numbers are that epoch's. `freezing` is None for
-    runs of versions that made no proof.
+    runs of versions that made no proof. `skipped_steps` moved nothing, since their gradients overflowed in f16.
     """
 
     name: str
@@ -56,6 +56,7 @@ class StageResult:
     freezing: Freezing | None = None
     stopped: str | None = None
     best_epoch: int | None = None
+    skipped_steps: int = 0
 
     @property
     def epoch(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from dotexp.components.builders import DataContext
@@ -10,7 +11,7 @@ from dotexp.sdk.data import Data
 
 
 class DataStore:
-    """Opens data when it is first asked for and keeps it for whoever asks for the same again."""
+    """Opens data when it is first asked for and keeps it for later requests for the same."""
 
     def __init__(self) -> None:
         self._opened: list[tuple[Use, int, Data]] = []
@@ -24,3 +25,7 @@ class DataStore:
         opened: Data = use.build(DataContext(seed, self._shared))
         self._opened.append((use, seed, opened))
         return opened
+
+    def keep_only(self, uses: Collection[Use], seed: int) -> None:
+        """Release all data but that of these components, split by this seed."""
+        self._opened = [each for each in self._opened if each[0] in uses and each[1] == seed]

@@ -22,7 +22,7 @@ class History:
     """Epochs done, schedules applied in finished stages, and `earlier`, the seconds before this process took over.
 
     `proofs` holds, by stage, what was found of its freezing at its end; `best` the epoch, from 1, whose weights it left
-    where that is not its last.
+    where that is not its last; `skipped` how many of its steps were skipped in f16.
     """
 
     run: RunFolder
@@ -32,6 +32,7 @@ class History:
     applied: list[AppliedSchedule] = field(default_factory=list)
     proofs: dict[str, Freezing] = field(default_factory=dict)
     best: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
     clock: float = field(default_factory=perf_counter)
     unwritten: bool = False
 
@@ -40,7 +41,16 @@ class History:
         """Read the history that a checkpoint holds, and cut metrics.jsonl back to it."""
         rows = [EpochRow(**row) for row in facts["rows"]]
         proofs = {name: Freezing.of_json(proof) for name, proof in facts.get("proofs", {}).items()}
-        history = cls(run, facts["started"], facts["seconds"], rows, applied, proofs, dict(facts.get("best", {})))
+        history = cls(
+            run,
+            facts["started"],
+            facts["seconds"],
+            rows,
+            applied,
+            proofs,
+            dict(facts.get("best", {})),
+            dict(facts.get("skipped", {})),
+        )
         run.write_epochs(rows)
         return history
 
@@ -53,7 +63,14 @@ class History:
         """What a checkpoint keeps of it, beside the schedules."""
         rows = [finite(asdict(row)) for row in self.rows]
         proofs = {name: asdict(proof) for name, proof in self.proofs.items()}
-        return {"started": self.started, "seconds": self.seconds, "rows": rows, "proofs": proofs, "best": self.best}
+        return {
+            "started": self.started,
+            "seconds": self.seconds,
+            "rows": rows,
+            "proofs": proofs,
+            "best": self.best,
+            "skipped": self.skipped,
+        }
 
     def epochs(self, stage: str) -> list[EpochRow]:
         """Epochs of a stage that are done."""
@@ -109,6 +126,7 @@ class History:
                     freezing=self.proofs.get(stage.name),
                     stopped=stopped,
                     best_epoch=self.best.get(stage.name),
+                    skipped_steps=self.skipped.get(stage.name, 0),
                 )
             )
         return tuple(results)

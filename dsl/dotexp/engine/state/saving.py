@@ -147,11 +147,12 @@ def _serve(work: SimpleQueue[Callable[[], None] | None]) -> None:
         del job  # it holds a copy of the state, and the saver
 
 
-def said_of_disk(error: Exception, path: Path, size: int) -> str:
-    """Say why a file could not be written, with the bytes that it needs and those that are free."""
+def said_of_disk(error: Exception, path: Path, size: int | None = None) -> str:
+    """Say why a file could not be written, with the bytes that it needs, where known, and those that are free."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
     try:
         free = f"{shutil.disk_usage(path.parent if path.parent.exists() else path.parent.parent).free:,}"
     except OSError:
         free = "an unknown number of"
-    return f"cannot write {path}: {reason} (about {size:,} bytes are needed, {free} are free)"
+    needed = "" if size is None else f"about {size:,} bytes are needed, "
+    return f"cannot write {path}: {reason} ({needed}{free} are free)"

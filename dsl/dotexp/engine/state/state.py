@@ -23,8 +23,9 @@ def pack(value: Any, tensors: Tensors, name: str) -> Any:
     """
     match value:
         case Tensor():
-            tensors[name] = value
-            return {"tensor": name}
+            kept = _unused(name, tensors)
+            tensors[kept] = value
+            return {"tensor": kept}
         case float() if not math.isfinite(value):
             return {"float": repr(float(value))}
         case None | bool() | int() | float() | str():
@@ -36,6 +37,15 @@ def pack(value: Any, tensors: Tensors, name: str) -> Any:
         case Mapping():
             return {"map": [[_key(key, name), pack(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
     raise RunError(f"{name} holds a {type(value).__name__}, which a checkpoint cannot keep")
+
+
+def _unused(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """A name that no tensor has yet: keys may hold `/`, or differ in their type alone."""
+    number, found = 1, name
+    while found in tensors:
+        number += 1
+        found = f"{name}~{number}"
+    return found
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -112,6 +112,11 @@ class StageLoop:
         return self._guard.average.value
 
     @property
+    def skipped_steps(self) -> int:
+        """Steps skipped since their gradients overflowed in f16."""
+        return self._scaling.skipped if self._scaling is not None else 0
+
+    @property
     def applied(self) -> AppliedSchedule:
         """Learning rates and momentum that the optimizer had, step by step."""
         return self._controls.applied()

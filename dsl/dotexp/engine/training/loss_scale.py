@@ -1,4 +1,4 @@
-"""Loss scaling for f16: gradients too small for it are kept, and steps whose gradients overflow are left out."""
+"""Loss scaling for f16: gradients too small for it are kept, and steps whose gradients overflow are skipped."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from dotexp.engine.training.guard import skips_on_device
+
 _HOPELESS = 2.0**-10
 
 
 class LossScaler:
     """Torch's gradient scaler for one optimizer: the scale starts at 65536, halves at each overflow and grows again.
 
-    A step that is left out moves no weights and counts as taken, so that the schedule stays as planned.
+    A skipped step moves no weights and counts as taken, so that the schedule stays as planned.
     """
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
         self._optimizer = optimizer
         self._scaler = torch.amp.GradScaler(device.type)
+        self._skipped = torch.zeros((), device=device)
+        if not skips_on_device(optimizer):
+            # An optimizer derived from a fused one inherits its promise to skip a step by itself, and may not keep it.
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+
+    @property
+    def skipped(self) -> int:
+        """Steps skipped so far; waits for the device."""
+        return int(self._skipped.item())
 
     @property
     def hopeless(self) -> bool:
@@ -37,13 +48,17 @@ class LossScaler:
 
     def step(self) -> None:
         """Take the step unless a gradient has overflowed, and set the scale for the next one."""
+        for bad in self._scaler._found_inf_per_device(self._optimizer).values():
+            self._skipped += bad
         self._scaler.step(self._optimizer)
         self._scaler.update()
 
     def state(self) -> dict[str, Any]:
-        """The scale, and the steps since it changed."""
-        return self._scaler.state_dict()
+        """The scale, the steps since it changed, and the steps skipped."""
+        return {**self._scaler.state_dict(), "skipped": self.skipped}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self._scaler.load_state_dict(dict(state))
+        """Continue from a saved state."""
+        own = dict(state)
+        self._skipped.fill_(own.pop("skipped", 0))
+        self._scaler.load_state_dict(own)

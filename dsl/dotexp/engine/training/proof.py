@@ -70,8 +70,11 @@ def digest(tensor: Tensor) -> str:
     return found.hexdigest()
 
 
-def fault(freezing: Freezing, stage: StagePlan) -> str | None:
-    """Say what a stage did that it should not have, or left undone; None where all is as planned."""
+def fault(freezing: Freezing, stage: StagePlan, steps: int, skipped: int) -> str | None:
+    """Say what a stage did that it should not have, or left undone; None where all is as planned.
+
+    Of the `steps` taken `skipped` moved nothing, since their gradients overflowed.
+    """
     found = []
     if freezing.changed:
         found.append(
@@ -81,11 +84,30 @@ def fault(freezing: Freezing, stage: StagePlan) -> str | None:
     rates = {group: max(rates, default=0.0) for group, rates in _rates(stage)}
     for group in freezing.still_groups:
         if rates.get(group):
-            found.append(
-                f"nothing of group `{group}` has moved, with learning rates up to {rates[group]:.3g}: it got no"
-                " gradient, or one too small; freeze it, raise its rate, or look for what keeps gradients from it"
-            )
+            found.append(f"nothing of group `{group}` has moved{_reason(rates[group], steps, skipped)}")
     return f"stage `{stage.name}` is not what it says: {'. And '.join(found)}" if found else None
+
+
+def _reason(rate: float, steps: int, skipped: int) -> str:
+    if skipped == steps:
+        return (
+            f": {skipped_steps(skipped, steps)}; take precision = bf16 or f32, or more steps, in which the loss scale"
+            " comes down"
+        )
+    return (
+        f", with learning rates up to {rate:.3g}: it got no gradient, or one too small; freeze it, raise its rate, or"
+        " look for what keeps gradients from it"
+    )
+
+
+def skipped_steps(skipped: int, steps: int) -> str:
+    """Say how many steps were skipped."""
+    taken = (
+        f"all {steps} steps were"
+        if skipped == steps > 1
+        else f"{skipped} of {steps} steps {'was' if skipped == 1 else 'were'}"
+    )
+    return f"{taken} skipped, since gradients overflowed in f16"
 
 
 def _rates(stage: StagePlan) -> Iterator[tuple[str, tuple[float, ...]]]:
