@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from dotexp import Component, DataSignature, Kind, LayerGroup, ModelFacts, Params, ReportFacts, Task, hookimpl
 
-from dotexp_collab.data import feature_params
 from dotexp_collab.data import params as data_params
 from dotexp_collab.models.checks import features_there, y_range_holds
 from dotexp_collab.models.params import (
@@ -86,7 +85,7 @@ def _splits() -> Sequence[Component]:
         Component("rating_split", "newest", data_params.NewestParams, f"{home}:newest"),
         Component("rating_split", "leave_last", data_params.LeaveLastParams, f"{home}:leave_last"),
         Component("rating_split", "fold", data_params.FoldParams, f"{home}:fold"),
-        Component("features", "table", feature_params.FeatureTableParams, "dotexp_collab.data.features:read_features"),
+        Component("features", "table", data_params.FeatureTableParams, "dotexp_collab.data.features:read_features"),
     ]
 
 

@@ -37,7 +37,7 @@ def name_notes(names: Collection[str], what: str) -> Iterator[str]:
     """
     groups = defaultdict(list)
     for name in sorted(names):
-        groups[_skeleton(name)].append(name)
+        groups[skeleton(name)].append(name)
     alike = [group for group in groups.values() if len(group) > 1]
     for group in alike[:_SHOWN]:
         listed = " and ".join(f"`{printable(name)}`" for name in group)
@@ -52,8 +52,10 @@ def name_notes(names: Collection[str], what: str) -> Iterator[str]:
         yield f"{len(odd)} of the {what} have characters that cannot be seen ({first}{more})"
 
 
-def _skeleton(name: str) -> str:
-    """What is left of a name for the eye: no capitals, Latin for the letters that look like it, single spaces."""
+def skeleton(name: str) -> str:
+    """Return what names that look alike share: no capitals, Latin for letters that look like it, single spaces."""
+    if name.isascii() and name.isprintable():  # a million ids are looked at so
+        return " ".join(name.casefold().split())
     seen = "".join(c for c in name if c not in _invisible(name) or c.isspace())
     plain = unicodedata.normalize("NFKC", seen).translate(_LATIN)
     return re.sub(r"\s+", " ", plain).strip().casefold()

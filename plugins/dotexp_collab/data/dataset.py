@@ -1,22 +1,21 @@
-"""From columns of numbered ids to the parts that train, validate and test, and the facts about them."""
+"""From columns of numbered ids to the training, validation and test sets, and the facts about them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from dotexp import DataFacts
+from dotexp import ComponentError, DataFacts
 from dotexp.sdk.data import Part, TensorPart, hashed
 from numpy.typing import NDArray
 
-from dotexp_collab.data.features import Described
-from dotexp_collab.data.ids import Codes
-from dotexp_collab.data.rows import Chosen, Rows, chunks, counted, empty, owner_blocks
+from dotexp_collab.data.columns import Codes, Labelled, Rows, chunks, counted, empty, owner_blocks
+from dotexp_collab.data.features import FeatureLists
 from dotexp_collab.data.splits import TEST, TRAIN, VALID, Labels
 from dotexp_collab.data.subsets import rating_part
-from dotexp_collab.data.vocabulary import code_table, present, same_number, written_otherwise
+from dotexp_collab.data.vocabulary import code_table, id_notes, other_kind, present, show_pairs, written_otherwise
 
 LARGEST_CATALOGUE = 1_000_000
 """Items up to which the vocabulary keeps their titles and counts."""
@@ -54,11 +53,11 @@ class RatingsData:
 
 @dataclass
 class Source:
-    """Ratings that were read: `rows`, labelled by `labels`, and parts from files of their own in `others`.
+    """Ratings that were read: `rows`, labelled by `labels`, and sets from files of their own in `others`.
 
-    `users` and `items` are the ids by number; `titles` by id, where there are any; `features` are what is known beside
-    the ratings, by the parameter that names it (`user_features`, `item_features`). Assembling empties `rows` and
-    `others` as it goes, since both would not fit beside the parts.
+    `users` and `items` are the ids by number; `titles` by id, where there are any; `features` by the parameter that
+    names them (`user_features`, `item_features`); `column_names` are those of the file's header, by role. Assembling
+    empties `rows` and `others` as it goes, since both would not fit beside the sets.
     """
 
     rows: Rows
@@ -68,35 +67,47 @@ class Source:
     fingerprint: str
     others: dict[str, Rows] = field(default_factory=dict)
     titles: Mapping[str, str] | None = None
-    features: Mapping[str, Described] = field(default_factory=dict)
+    features: Mapping[str, FeatureLists] = field(default_factory=dict)
     skipped: int | None = None
     notes: tuple[str, ...] = ()
+    guesses: Mapping[str, str] = field(default_factory=dict)
+    column_names: Mapping[str, str] = field(default_factory=dict)
     mapped: bool = False
 
 
-def assemble(source: Source) -> RatingsData:
-    """Code the parts' users and items by the training part's vocabulary, and gather the facts.
+class _Ids(NamedTuple):
+    """Ids of a kind in a set: how many there are, and those that no training row has."""
 
-    Known ids are coded from 1 in order (of their numbers, if all of them are integers), others 0.
+    kind: str
+    size: int
+    unknown: list[str]
+
+
+def assemble(source: Source) -> RatingsData:
+    """Code users and items by the training set's vocabulary, cut the sets, and gather the facts.
+
+    Ids of the training set are coded from 1 in order (of their numbers, if all of them are integers), others 0. Raises
+    ComponentError (E402) where a file joins nothing: features of no user, a validation file of other ids.
     """
     summary = _summary(source)
     labels = None if source.others and not source.labels.any() else source.labels
     tables, vocabulary = {}, {}
     for kind, texts in (("users", source.users), ("items", source.items)):
         numbers = source.rows.users if kind == "users" else source.rows.items
-        vocabulary[kind], tables[kind] = code_table(texts, present(numbers, len(texts), Chosen(labels, TRAIN)))
-    notes = [*source.notes, *same_number("user", vocabulary["users"]), *same_number("item", vocabulary["items"])]
-    unknown = _unknown(source, labels, tables)
-    for name, (users, items) in unknown.items():
-        notes += _told(name, "user", users, vocabulary["users"])
-        notes += _told(name, "item", items, vocabulary["items"])
+        vocabulary[kind], tables[kind] = code_table(texts, present(numbers, len(texts), Labelled(labels, TRAIN)))
+    notes = [*source.notes, *id_notes("user", vocabulary["users"]), *id_notes("item", vocabulary["items"])]
+    for name, ids in _unknown(source, labels, tables).items():
+        notes += _met(name, ids, vocabulary, from_file=name in source.others)
     columns = _separated(source, labels, tables)
     parts = {name: rating_part(*column, mapped=source.mapped) for name, column in columns.items()}
     extra, more = _catalogue(source.titles, vocabulary["items"], columns["train"][1])
     for name, kind in (("user_features", "users"), ("item_features", "items")):
         if name in source.features:
             extra[name] = source.features[name].vocabulary(vocabulary[kind])
-    facts = _facts(columns, vocabulary, (*notes, *more), source.fingerprint, summary, extra)
+            notes += [*source.features[name].notes, *_described(name, source.features[name], vocabulary[kind])]
+    if source.column_names:
+        extra["columns"] = dict(source.column_names)
+    facts = _facts(columns, vocabulary, (*notes, *more), source, summary, extra)
     return RatingsData(facts, parts)
 
 
@@ -130,36 +141,62 @@ def duplicates(parts: Sequence[Rows], items: int) -> int:
     return repeated
 
 
-Unknown = tuple[list[str], list[str]]
-
-
-def _unknown(source: Source, labels: Labels | None, tables: Mapping[str, Codes]) -> dict[str, Unknown]:
-    """Ids, users' and items', that a part has and no training row."""
-    held = [(name, rows, Chosen(None, 0)) for name, rows in source.others.items()]
+def _unknown(source: Source, labels: Labels | None, tables: Mapping[str, Codes]) -> dict[str, list[_Ids]]:
+    """The ids of every held-out set, users and items, and which of them no training row has."""
+    held = [(name, rows, Labelled(None, 0)) for name, rows in source.others.items()]
     if labels is not None:
-        held += [(name, source.rows, Chosen(labels, code)) for name, code in _LABELS.items() if code != TRAIN]
-    found: dict[str, Unknown] = {}
+        held += [(name, source.rows, Labelled(labels, code)) for name, code in _LABELS.items() if code != TRAIN]
+    found: dict[str, list[_Ids]] = {}
     for name, rows, chosen in sorted(held, key=lambda part: _LABELS[part[0]]):
-        columns = (rows.users, source.users, tables["users"]), (rows.items, source.items, tables["items"])
-        lists = [_strange(numbers, texts, table, chosen) for numbers, texts, table in columns]
-        if name not in found or lists != [[], []]:
-            found[name] = (lists[0], lists[1])
+        users = _ids("user", rows.users, source.users, tables["users"], chosen)
+        items = _ids("item", rows.items, source.items, tables["items"], chosen)
+        if users.size:
+            found[name] = [users, items]
     return found
 
 
-def _strange(numbers: Codes, texts: Sequence[str], table: Codes, chosen: Chosen) -> list[str]:
-    there = present(numbers, len(texts), chosen) & (table == 0)
-    return [texts[number] for number in np.flatnonzero(there).tolist()]
+def _ids(kind: str, numbers: Codes, texts: Sequence[str], table: Codes, chosen: Labelled) -> _Ids:
+    there = present(numbers, len(texts), chosen)
+    unknown = [texts[number] for number in np.flatnonzero(there & (table == 0)).tolist()]
+    return _Ids(kind, int(there.sum()), unknown)
 
 
-def _told(name: str, kind: str, unknown: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
-    if not unknown:
-        return
-    count = f"{len(unknown)} {kind}{'' if len(unknown) == 1 else 's'}"
-    yield (
-        f"{count} of the {_NAMED[name]} part {'is' if len(unknown) == 1 else 'are'} unknown: no training row has them"
-    )
-    yield from written_otherwise(kind, _NAMED[name], unknown, labels)
+def _met(name: str, found: Sequence[_Ids], vocabulary: Mapping[str, Sequence[str]], from_file: bool) -> Iterator[str]:
+    """Yield notes on the ids of a set that training does not have.
+
+    Raises ComponentError (E402) for a file that has no user and no item in common with training, or none of a kind
+    while they look alike: its ids are written otherwise.
+    """
+    strangers = 0
+    for kind, size, unknown in found:
+        if not unknown:
+            continue
+        labels = vocabulary[f"{kind}s"]
+        pairs = written_otherwise(unknown, labels)
+        alike = f"{len(pairs)} of these look like one that is, written otherwise: {show_pairs(pairs)}" if pairs else ""
+        if other_kind(unknown, labels):
+            alike = f"{kind} ids are `{labels[0]}` and the like in training, `{unknown[0]}` and the like here"
+        strangers += len(unknown) == size
+        if from_file and len(unknown) == size and (pairs or strangers == len(found)):
+            what = f"no {kind}" if strangers < len(found) else "no user and no item"
+            help = alike or f"do both files name the same {kind}s? `{labels[0]}` in training, `{unknown[0]}` here"
+            raise ComponentError(f"{what} of the {_NAMED[name]} file is in the training set", field=name, help=help)
+        many = f"{len(unknown):,} of {size:,} {kind}s in the {_NAMED[name]} set"
+        yield f"{many} {'is' if len(unknown) == 1 else 'are'} not in the training set" + (f": {alike}" if alike else "")
+
+
+def _described(field: str, features: FeatureLists, ids: Sequence[str]) -> Iterator[str]:
+    """Yield a note where some ids have no row in a table of features; raises ComponentError (E402) where none has."""
+    kind = field.partition("_")[0]
+    met = sum(one in features.lists for one in ids)
+    if not met:
+        pairs = written_otherwise(list(features.lists), ids)
+        there = next(iter(features.lists), "")
+        help = f"ids are written otherwise: {show_pairs(pairs)}" if pairs else f"ids there: `{there}`, here: `{ids[0]}`"
+        raise ComponentError(f"the table of {field} has a row for none of the {len(ids):,} {kind}s", field, help)
+    if met < len(ids):
+        rest = len(ids) - met
+        yield f"{rest:,} of {len(ids):,} {kind}s {'has' if rest == 1 else 'have'} no row in the table of {field}"
 
 
 Column = NDArray[Any]
@@ -170,7 +207,7 @@ def _separated(
 ) -> dict[str, tuple[Column, Column, Column]]:
     """Cut the columns into parts, ids coded, one column after the other so that no more than one is there twice."""
     none = np.empty(0, np.int32)
-    chosen = {name: Chosen(labels, label) for name, label in _LABELS.items() if labels is not None or name == "train"}
+    chosen = {name: Labelled(labels, label) for name, label in _LABELS.items() if labels is not None or name == "train"}
     counts = {name: rows.count(len(source.rows)) for name, rows in chosen.items()}
     parts: dict[str, list[Column]] = {name: [] for name in _LABELS if counts.get(name) or name in source.others}
     for kind in ("users", "items", "ratings"):
@@ -182,7 +219,7 @@ def _separated(
         del whole
         for name, other in source.others.items():
             own = _taken(other, kind, none)
-            parts[name].append(_gathered(own, Chosen(None, 0), len(own), table, source.mapped))
+            parts[name].append(_gathered(own, Labelled(None, 0), len(own), table, source.mapped))
     return {name: (columns[0], columns[1], columns[2]) for name, columns in parts.items()}
 
 
@@ -197,7 +234,7 @@ def _taken(rows: Rows, kind: str, nothing: Column) -> Column:
     return taken
 
 
-def _gathered(column: Column, chosen: Chosen, count: int, table: Codes | None, mapped: bool) -> Column:
+def _gathered(column: Column, chosen: Labelled, count: int, table: Codes | None, mapped: bool) -> Column:
     """Copy a column's chosen rows, through the table of codes if there is one; all of them stay where they are."""
     if chosen.labels is None and table is None:
         return column
@@ -227,7 +264,7 @@ def _facts(
     columns: Mapping[str, tuple[Column, Column, Column]],
     vocabulary: Mapping[str, Sequence[str]],
     notes: tuple[str, ...],
-    fingerprint: str,
+    source: Source,
     summary: Mapping[str, int],
     extra: Mapping[str, Any],
 ) -> DataFacts:
@@ -239,8 +276,9 @@ def _facts(
         test=len(columns["test"][2]) if "test" in columns else 0,
         entities={name: len(vocabulary[name]) for name in ("users", "items")},
         range=(float(ratings.min()), float(ratings.max())),
-        fingerprint=fingerprint,
+        fingerprint=source.fingerprint,
         notes=notes,
         summary=summary,
+        guesses=source.guesses,
         vocabulary={**vocabulary, **extra},
     )

@@ -12,9 +12,8 @@ from dotexp import ComponentError, DataContext
 
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.download import Archive, FetchError, fetch
-from dotexp_collab.data.feature_params import FeatureTableParams
 from dotexp_collab.data.features import read_features
-from dotexp_collab.data.params import MovieLensParams, RatingsParams
+from dotexp_collab.data.params import FeatureTableParams, MovieLensParams, RatingsParams
 from dotexp_collab.data.ratings import read
 
 _HOME = "https://files.grouplens.org/datasets/movielens"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dotexp import ComponentError, DataContext, Use
+from dotexp.sdk.fields import Header
 from dotexp.sdk.tables import (
-    Column,
     Digest,
+    HeaderRule,
     RowFaults,
     Table,
     TextFormat,
@@ -23,29 +25,48 @@ from dotexp.sdk.tables import (
     skipped_rows,
 )
 
+from dotexp_collab.data.columns import Rows
 from dotexp_collab.data.dataset import RatingsData, Source, assemble
-from dotexp_collab.data.features import Described
-from dotexp_collab.data.ids import Ids
+from dotexp_collab.data.features import FeatureLists
+from dotexp_collab.data.headers import (
+    Role,
+    Taken,
+    header_guesses,
+    is_header,
+    require_agreement,
+    require_same_header,
+    swallowed,
+)
 from dotexp_collab.data.params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
-from dotexp_collab.data.rows import Rows, Wanted, read_rows
-from dotexp_collab.data.splits import Way, split_rows
-from dotexp_collab.data.titles import read_titles
+from dotexp_collab.data.reading import Catalogue, ColumnNumbers, read_rows
+from dotexp_collab.data.splits import HeldOut, split_rows, unused_notes
+from dotexp_collab.data.titles import Titles, read_titles
+from dotexp_collab.data.vocabulary import IdNumbers, show_pairs, written_otherwise
 
 LARGE = 4 * 1024**3
-"""Bytes of a file above which its columns are mapped rather than held in memory; of a packed one, a quarter."""
+"""Bytes of a file above which its columns are mapped rather than held in memory; of a compressed one, a quarter."""
 
-Reader = Callable[[Digest, str], Described]
-"""Reads what is known of users or items, given what its bytes are fed to and the parameter to blame."""
+_LARGEST_RATING = 1e6
+_FEW = 20
+"""Rows from which on it is odd that every row has a user, or an item, of its own."""
+
+FeatureReader = Callable[[Digest, str], FeatureLists]
+"""Reads features of users or items, given what its bytes are fed to and the parameter to blame."""
 
 
-class _Read(NamedTuple):
-    """What was read: the rows and what is wrong with others, by the parameter that names the file; ids and titles."""
+@dataclass
+class _Files:
+    """What is read of all files: rows and faults by the parameter that names the file, ids, titles, notes, guesses."""
 
-    tables: dict[str, Rows]
-    faults: Mapping[str, RowFaults]
-    users: Sequence[str]
-    items: Sequence[str]
-    titles: Mapping[str, str] | None
+    users: IdNumbers = field(default_factory=IdNumbers)
+    items: IdNumbers = field(default_factory=IdNumbers)
+    rows: dict[str, Rows] = field(default_factory=dict)
+    faults: dict[str, RowFaults] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    guesses: dict[str, str] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
 
 
 def build(params: RatingsParams, context: DataContext) -> RatingsData:
@@ -54,7 +75,9 @@ def build(params: RatingsParams, context: DataContext) -> RatingsData:
     return read(params, context.seed, {field: use.build for field, use in uses.items() if use is not None})
 
 
-def read(params: RatingsParams, seed: int, features: Mapping[str, Reader], expected: int | None = None) -> RatingsData:
+def read(
+    params: RatingsParams, seed: int, features: Mapping[str, FeatureReader], expected: int | None = None
+) -> RatingsData:
     """Read and split ratings, and `features` of users and items by the parameters that name them.
 
     Raises as `build`. Another number of rows than `expected` is worth a note.
@@ -63,48 +86,112 @@ def read(params: RatingsParams, seed: int, features: Mapping[str, Reader], expec
     mapped = is_mapped(params.memory, params.path)
     digest = sha256()
     found = _read(params, files, mapped, digest)
-    described = {field: reader(digest, field) for field, reader in features.items()}
-    rows = found.tables.pop("path")
+    tables = {field: reader(digest, field) for field, reader in features.items()}
+    rows = found.rows.pop("path")
     own_seed = seed if params.split_seed is None else params.split_seed
-    labels = split_rows(rows, _way(params.valid), _way(params.test), own_seed)
-    rows.times, rows.flags = None, {}
+    labels = split_rows(rows, _held_out(params.valid), _held_out(params.test), own_seed)
+    unused = tuple(unused_notes(rows, labels))
+    rows.times, rows.marks = None, {}
     faults = list(found.faults.values())
     return assemble(
         Source(
             rows,
             labels,
-            found.users,
-            found.items,
+            found.users.texts,
+            found.items.texts,
             digest.hexdigest(),
-            others=found.tables,
-            titles=found.titles,
-            features=described,
+            others=found.rows,
+            titles=found.catalogue.titles if found.catalogue is not None else None,
+            features=tables,
             skipped=sum(fault.bad for fault in faults) if params.on_bad is OnBad.skip else None,
-            notes=(*_expected(found.faults["path"], expected), *skipped_rows(faults)),
+            notes=(*_expected(found.faults["path"], expected), *found.notes, *skipped_rows(faults), *unused),
+            guesses=found.guesses,
+            column_names=found.names,
             mapped=mapped,
         )
     )
 
 
-def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest: Digest) -> _Read:
-    """Read every file once; raises ComponentError (E402) with all rows that cannot be used, unless they are skipped."""
-    users, items = Ids(), Ids()
-    titles: Mapping[str, str] | None = None
-    tables: dict[str, Rows] = {}
-    faults: dict[str, RowFaults] = {}
+def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest: Digest) -> _Files:
+    """Read every file once; raises ComponentError (E402) with all unusable rows, unless they are skipped."""
+    found = _Files()
     if "items" in files:
-        titles, faults["items"] = _titles(params, files["items"], digest)
-    for field, path in files.items():
-        if field != "items":
-            table = open_table(path, field, _form(params), digest, second=field != "path")
-            wanted = _wanted(table, params, field == "path")
-            tables[field], faults[field] = read_rows(table, wanted, users, items, titles, mapped)
+        titles = _titles(params, files["items"], digest)
+        found.faults["items"], found.catalogue = titles.faults, Catalogue(titles.titles)
+        found.notes += titles.notes
+    first: Table | None = None
+    for name, path in files.items():
+        if name != "items":
+            table = open_table(path, name, _form(params), digest, second=name != "path")
+            taken = _taken(table, params)
+            require_agreement(table, taken)
+            found.notes += swallowed(table, taken) if params.header is True else ()
+            if first is None:
+                first = table
+                decided = not callable(_form(params).header)
+                found.guesses.update(header_guesses(table, taken, decided))
+                if table.header is not None:
+                    found.names = {one.role: table.header[one.number] for one in taken if one.field == one.role}
+            else:
+                require_same_header(first, table, taken)
+            _read_table(table, params, taken, found, mapped)
+    _require_usable(params, files, found)
+    found.notes += _suspicions(found)
+    return found
+
+
+def _read_table(table: Table, params: RatingsParams, taken: Sequence[Taken], found: _Files, mapped: bool) -> None:
+    numbers = {one.role: one.number for one in taken}
+    marks = {one.column: one.number for one in taken if one.role is Role.mark and not table.second}
+    time = None if table.second else numbers.get(Role.time)
+    columns = ColumnNumbers(numbers[Role.user], numbers[Role.item], numbers[Role.rating], time, marks)
+    rows, faults = read_rows(table, columns, found.users, found.items, found.catalogue, mapped)
+    found.rows[table.field], found.faults[table.field] = rows, faults
+    found.notes += table.notes
+    if faults.bad and table.hint:
+        found.hints.append(table.hint)
+    _refuse_sizes(table, rows)
+
+
+def _require_usable(params: RatingsParams, files: Mapping[str, Path], found: _Files) -> None:
+    """Raise ComponentError (E402) where no item has a title, where a file has rows that are not usable, or no other."""
+    catalogue = found.catalogue
+    if catalogue is not None and catalogue.missing and not catalogue.met:
+        pairs = written_otherwise(list(catalogue.missing), list(catalogue.titles))
+        help = f"ids are written otherwise: {show_pairs(pairs)}" if pairs else _examples(catalogue)
+        raise ComponentError(f"no item of {params.path} is in {params.items}", field="items", help=help)
     if params.on_bad is OnBad.error:
-        refuse_rows(list(faults.values()), "on_bad = skip leaves such rows out, and counts them")
-    for field, rows in tables.items():
+        help = "; ".join(dict.fromkeys(["on_bad = skip leaves such rows out, and counts them", *found.hints]))
+        refuse_rows(list(found.faults.values()), help)
+    for name, rows in found.rows.items():
         if not len(rows):
-            raise ComponentError(f"{files[field]} has no row that can be used", field=field)
-    return _Read(tables, faults, users.texts, items.texts, titles)
+            raise ComponentError(f"{files[name]} has no row that can be used", field=name)
+
+
+def _examples(catalogue: Catalogue) -> str:
+    rated, titled = next(iter(catalogue.missing)), next(iter(catalogue.titles), None)
+    return f"a rated item is `{rated}`, an item with a title `{titled}`: does item_id name the right column?"
+
+
+def _refuse_sizes(table: Table, rows: Rows) -> None:
+    """Raise ComponentError (E402) where the first row counts the others, as the size line of a matrix does."""
+    count = len(rows) - 1
+    if count >= _FEW and rows.ratings[0] == count and rows.ratings[0] > rows.ratings[1:].max():
+        message = f"the first row of {table.path} is no rating: it says how many rows follow, {count:,}"
+        raise ComponentError(message, field=table.field, help="header = true leaves the first row out")
+
+
+def _suspicions(found: _Files) -> Iterator[str]:
+    """Yield notes on columns that hold something else than they are taken for."""
+    for kind, ids in (("user", found.users), ("item", found.items)):
+        rows = sum(map(len, found.rows.values()))
+        if len(ids) == rows >= _FEW:
+            yield f"each of the {rows:,} rows has a {kind} of its own: is the {kind} column the right one?"
+        for text in ids.twins:
+            yield f"the {kind} `{text}` is written in two Unicode forms, which are taken for one {kind}"
+    ratings = found.rows["path"].ratings
+    if max(abs(ratings.min()), abs(ratings.max())) > _LARGEST_RATING:
+        yield f"ratings run from {ratings.min():.10g} to {ratings.max():.10g}: is the rating column the right one?"
 
 
 def _expected(faults: RowFaults, rows: int | None) -> Iterator[str]:
@@ -123,67 +210,51 @@ def is_mapped(memory: Memory, path: Path) -> bool:
 def _files(params: RatingsParams) -> dict[str, Path]:
     """The files by the parameters that name them; raises ComponentError (E401) with all that are missing."""
     named = {"path": params.path, "valid": params.valid, "test": params.test, "items": params.items}
-    files = {field: path for field, path in named.items() if isinstance(path, Path)}
-    missing = [field for field, path in files.items() if not os.path.exists(path)]
+    files = {name: path for name, path in named.items() if isinstance(path, Path)}
+    missing = [name for name, path in files.items() if not os.path.exists(path)]
     if missing:
-        message = "\n".join(f"there is no file {files[field]}" for field in missing)
+        message = "\n".join(f"there is no file {files[name]}" for name in missing)
         raise ComponentError(message, field=missing[0], code="E401")
-    for field, path in files.items():
-        is_compressed(path, field)  # opens it, and so tells of a folder or a pipe
+    for name, path in files.items():
+        is_compressed(path, name)  # opens it, and so refuses a folder or a pipe
     return files
 
 
-def _titles(params: RatingsParams, path: Path, digest: Digest) -> tuple[dict[str, str], RowFaults]:
+def _titles(params: RatingsParams, path: Path, digest: Digest) -> Titles:
     named = isinstance(params.item_id, str) or isinstance(params.title, str)
     form = TextFormat(params.items_separator, params.quotes, params.items_encoding, named, "items_encoding")
     return read_titles(path, "items", form, (params.item_id, params.title), digest)
 
 
 def _form(params: RatingsParams) -> TextFormat:
-    chosen = params.user, params.item, params.rating
-    named = any(isinstance(column, str) for column in chosen)
-    header = params.header if isinstance(params.header, bool) else named or partial(_is_header, chosen)
+    header: bool | HeaderRule = params.header if isinstance(params.header, bool) else True
+    if params.header is Header.auto:
+        numbers = [column for column in (params.user, params.item, params.rating) if isinstance(column, int)]
+        header = partial(is_header, numbers) if len(numbers) == 3 else True
     return TextFormat(params.separator, params.quotes, params.encoding, header)
 
 
-def _is_header(chosen: Sequence[Column], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether none of the chosen fields of the first row is a number."""
-    cells = [rows[0][column] for column in chosen if isinstance(column, int) and column < len(rows[0])]
-    return len(cells) == len(chosen) and all(cell and not _is_number(cell) for cell in cells)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _wanted(table: Table, params: RatingsParams, splits: bool) -> Wanted:
-    """Find the columns' numbers; those that the splits look at, too, in the file that is split."""
-    chosen = {field: find_column(table, getattr(params, field), field) for field in ("user", "item", "rating")}
-    if len(set(chosen.values())) < 3:
+def _taken(table: Table, params: RatingsParams) -> list[Taken]:
+    """Find the columns; those that splits look at, too, in the file that is split."""
+    taken = [
+        Taken(role, role.value, column := getattr(params, role), find_column(table, column, role))
+        for role in (Role.user, Role.item, Role.rating)
+    ]
+    if len({one.number for one in taken}) < 3:
         raise ComponentError(f"user, item and rating are three columns of {table.path}, and two of these are the same")
-    ways = {field: way for field, way in _splits(params).items() if splits}
-    timed = any(isinstance(way, NewestParams | LeaveLastParams) for way in ways.values())
-    time = find_column(table, params.time, "time") if timed and params.time is not None else None
-    flags: Mapping[Column, int] = {
-        way.column: find_column(table, way.column, field)
-        for field, way in ways.items()
-        if isinstance(way, ColumnSplitParams)
-    }
-    return Wanted(**chosen, time=time, flags=flags)
+    splits = {} if table.second else _splits(params)
+    if params.time is not None and any(isinstance(split, NewestParams | LeaveLastParams) for split in splits.values()):
+        taken.append(Taken(Role.time, "time", params.time, find_column(table, params.time, "time")))
+    for name, split in splits.items():
+        if isinstance(split, ColumnSplitParams):
+            taken.append(Taken(Role.mark, name, split.column, find_column(table, split.column, name)))
+    return taken
 
 
 def _splits(params: RatingsParams) -> dict[str, Any]:
-    return {field: way.params for field, way in _held(params) if isinstance(way, Use)}
+    held_out = {"valid": params.valid, "test": params.test}
+    return {field: way.params for field, way in held_out.items() if isinstance(way, Use)}
 
 
-def _held(params: RatingsParams) -> Iterator[tuple[str, Any]]:
-    yield "valid", params.valid
-    yield "test", params.test
-
-
-def _way(held: Any) -> Way:
-    return None if isinstance(held, Path) else held
+def _held_out(value: Any) -> HeldOut:
+    return None if isinstance(value, Path) else value

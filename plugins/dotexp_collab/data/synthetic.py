@@ -10,9 +10,9 @@ from dotexp import DataContext, Range
 from dotexp.sdk.seeds import derive
 from numpy.typing import NDArray
 
+from dotexp_collab.data.columns import Rows, chunks
 from dotexp_collab.data.dataset import RatingsData, Source, assemble
 from dotexp_collab.data.params import LatentRatingsParams
-from dotexp_collab.data.rows import Rows, chunks
 from dotexp_collab.data.splits import split_rows
 
 Floats = NDArray[np.float64]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
+from dotexp.sdk.names import composed
 from dotexp.sdk.tables import Column, Digest, RowFaults, TextFormat, find_column, open_table
 
+_SHOWN = 3
 
-def read_titles(
-    path: Path, field: str, form: TextFormat, columns: tuple[Column, Column], digest: Digest
-) -> tuple[dict[str, str], RowFaults]:
-    """Read the title of every id ("" where it has none), of several rows of an id the first, and what is wrong.
+
+class Titles(NamedTuple):
+    """Titles by id, "" for an item without one, the rows that cannot be used, and notes."""
+
+    titles: dict[str, str]
+    faults: RowFaults
+    notes: tuple[str, ...]
+
+
+def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column, Column], digest: Digest) -> Titles:
+    """Read the title of every id; where rows give an id several titles, the first counts.
 
     `columns` are the id's and the title's. Raises ComponentError: E401 for a missing file, E402 for one that is no
     table or lacks a column.
@@ -20,11 +30,25 @@ def read_titles(
     at = [find_column(table, column, name) for column, name in zip(columns, ("item_id", "title"), strict=True)]
     faults = RowFaults(str(path), field, table.unit)
     titles: dict[str, str] = {}
+    several: dict[str, str] = {}
     for block in table.blocks(at):
-        missing = block.frame["0"].is_null()
-        reasons = pl.DataFrame({"missing": missing}).select(pl.when("missing").then(pl.lit("no id")))
-        faults.see(block.lines, reasons.to_series() if missing.any() else None)
-        good = block.frame.filter(~missing)
+        why = block.frame.select(
+            pl.when(pl.col("over").is_not_null())
+            .then(pl.lit(f"more than {table.width} fields: is there a separator in the title?"))
+            .when(pl.col("0").is_null())
+            .then(pl.lit("no id"))
+        ).to_series()
+        faults.see(block.lines, why if why.null_count() < len(why) else None)
+        good = block.frame.filter(why.is_null())
         for item, title in zip(good["0"], good["1"].fill_null(""), strict=True):
-            titles.setdefault(item, title)
-    return titles, faults
+            if titles.setdefault(composed(item), composed(title)) != composed(title):
+                several.setdefault(composed(item), title)
+    return Titles(titles, faults, (*table.notes, *_several(path, titles, several)))
+
+
+def _several(path: Path, titles: dict[str, str], several: dict[str, str]) -> tuple[str, ...]:
+    if not several:
+        return ()
+    first = "; ".join(f"`{item}`: `{titles[item]}`, `{other}`" for item, other in list(several.items())[:_SHOWN])
+    there = "1 item has" if len(several) == 1 else f"{len(several):,} items have"
+    return (f"{there} more than one title in {path}, and the first counts ({first})",)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dotexp import DataFacts, Problem
 
-from dotexp_collab.models.params import FeatureDotBiasParams, RangeParams
+from dotexp_collab.models.params import LARGEST, FeatureDotBiasParams, RangeParams
 
 
 def relaxed(low: float, high: float, relax: float) -> tuple[float, float]:
@@ -23,20 +23,35 @@ def y_range_holds(params: RangeParams, facts: DataFacts) -> Iterator[Problem]:
     if params.y_range is None:
         if low == high:
             yield Problem(
-                f"every training rating is {low:g}, so no y_range follows from them",
+                f"every training rating is {low:.10g}, so no y_range follows from them",
                 field="y_range",
-                help=f"give one, such as y_range = {_written(low - 1, high + 1)}",
+                help=_advice(low - 1, high + 1, "give one, such as", ""),
                 code="E404",
             )
     elif low < params.y_range.low or high > params.y_range.high:
+        given = spelled(params.y_range.low, params.y_range.high)
+        leaves = "leaves room, and is what the model takes without y_range"
         yield Problem(
-            f"the training ratings run from {low:g} to {high:g}, "
-            f"beyond {_written(params.y_range.low, params.y_range.high)}",
+            f"the training ratings run from {spelled(low, high).replace('..', ' to ')}, beyond {given}",
             field="y_range",
-            help=f"a sigmoid never reaches its ends: y_range = {_written(*relaxed(low, high, params.relax))} "
-            "leaves room, and is what the model takes by itself when y_range is left out",
+            help=_advice(*relaxed(low, high, params.relax), "a sigmoid never reaches its ends:", leaves),
             code="E404",
         )
+
+
+def _advice(low: float, high: float, before: str, behind: str) -> str:
+    if max(abs(low), abs(high)) > LARGEST:
+        return "numbers this large are no usual ratings: is the rating column the right one? bounded = false takes any"
+    return f"{before} y_range = {spelled(low, high)} {behind}".rstrip()
+
+
+def spelled(low: float, high: float) -> str:
+    """Write a range with as few digits as leave its ends within a thousandth of its width: 0.55..5.45."""
+    for digits in range(6, 18):
+        texts = f"{low:.{digits}g}", f"{high:.{digits}g}"
+        if max(abs(float(text) - end) for text, end in zip(texts, (low, high), strict=True)) <= (high - low) / 1000:
+            break
+    return "..".join(texts)
 
 
 def features_there(params: FeatureDotBiasParams, facts: DataFacts) -> Iterator[Problem]:
@@ -48,7 +63,3 @@ def features_there(params: FeatureDotBiasParams, facts: DataFacts) -> Iterator[P
             help="give the data user_features or item_features, or take embedding_dot_bias or svd_plus_plus",
             code="E305",
         )
-
-
-def _written(low: float, high: float) -> str:
-    return f"{low:.6g}..{high:.6g}"

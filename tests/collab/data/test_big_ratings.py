@@ -21,8 +21,8 @@ from dotexp.planning.planner import make_plan
 from dotexp.runs.checkpoints import positions
 from dotexp.runs.folder import create_run
 from dotexp.sdk.data import Batch, Shuffling, TensorPart
+from dotexp_collab.data import columns, ratings
 from dotexp_collab.data import dataset as assembling
-from dotexp_collab.data import ratings, rows
 from dotexp_collab.data import subsets as rating_parts
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.params import LatentRatingsParams, Memory, RatingsParams
@@ -151,7 +151,7 @@ def load(path: Path, **more: Any) -> RatingsData:
 
 def test_mapped_columns_hold_the_same_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
-    monkeypatch.setattr(assembling, "chunks", lambda count: rows.chunks(count, 64))
+    monkeypatch.setattr(assembling, "chunks", lambda count: columns.chunks(count, 64))
     for held in ({"valid": 0.2, "test": 0.1}, {"valid": path}):
         ram, mapped = load(path, memory=Memory.ram, **held), load(path, memory=Memory.mapped, **held)
         assert ram.facts == mapped.facts

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 from dotexp import ComponentError
-from dotexp_collab.data.feature_params import FeatureTableParams
-from dotexp_collab.data.features import Described, read_features
+from dotexp_collab.data.features import FeatureLists, read_features
+from dotexp_collab.data.params import FeatureTableParams
 from pydantic import ValidationError
 
 USERS = "1|24|M|writer\n2|53|F|\n3|23|M|artist\n4|33|F|writer\n"
 
 
-def read(tmp_path: Path, text: str, **given: Any) -> Described:
+def read(tmp_path: Path, text: str, **given: Any) -> FeatureLists:
     path = tmp_path / "table.txt"
     path.write_text(text)
     return read_features(FeatureTableParams(path=path, **{"separator": "|", **given}), sha256(), "user_features")
 
 
-def named(described: Described, one: str) -> list[str]:
+def named(described: FeatureLists, one: str) -> list[str]:
     return [described.names[code] for code in described.lists[one]]
 
 
@@ -75,9 +75,40 @@ def test_faults_are_told_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(ComponentError) as told:
         read(tmp_path, "1|x|2\n2|7|1\n3|inf|maybe\n", numbers=(1,), flags=(2,))
     message = told.value.problem.message
-    assert "4 fields" in message and told.value.problem.field == "user_features"
-    faults = ("line 1: column 1: `x`", "line 3: column 1: `inf`", "line 1: column 2: `2`", "line 3: column 2: `maybe`")
-    assert all(fault in message for fault in faults)
+    assert message.startswith("2 of 3 rows") and told.value.problem.field == "user_features"
+    assert [line.strip() for line in message.split("\n")[1:]] == [
+        "line 1: column 2: `2` is none of 0, 1, true, false, column 1: `x` is not a finite number",
+        "line 3: column 2: `maybe` is none of 0, 1, true, false, column 1: `inf` is not a finite number",
+    ]
+
+
+def test_a_row_with_too_many_fields_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match=r"line 3: more than 3 fields: is there a separator in one\?"):
+        read(tmp_path, "userId,name,city\n1,Ann,Oslo\n2,Smith, Bob,Rome\n", separator=",", categories=("city",))
+    with pytest.raises(ComponentError, match="line 2: more than 2 fields"):
+        read(tmp_path, "1|a\n2|b|c\n", categories=(1,))
+    assert len(read(tmp_path, '1,"a, b",x\n2,c,y,\n', separator=",", categories=(1,)).lists) == 2
+
+
+def test_an_id_with_two_rows_that_differ_is_told(tmp_path: Path) -> None:
+    found = read(tmp_path, "1|M\n2|F\n1|F\n2|F\n3|M\n3|\n", categories=(1,))
+    assert named(found, "1") == ["1=M"]
+    (note,) = found.notes
+    assert note.startswith("2 users have more than one row in") and note.endswith("the first counts: `1`, `3`")
+    assert read(tmp_path, "1|M\n1|M\n", categories=(1,)).notes == ()
+
+
+def test_a_header_is_told_from_rows_and_says_which_column_is_the_id(tmp_path: Path) -> None:
+    found = read(tmp_path, "userId|age|job\n1|20|artist\n2|30|writer\n", numbers=(1,), categories=(2,), bins=2)
+    assert set(found.lists) == {"1", "2"} and "2=job" not in found.names
+    with pytest.raises(ComponentError, match=r"id = 0 takes `age`, and the header says otherwise") as told:
+        read(tmp_path, "age|userId|job\n20|1|artist\n", categories=("job",))
+    assert (told.value.problem.field, told.value.problem.help) == (
+        "user_features",
+        'take columns by name: id = "userId"',
+    )
+    with pytest.raises(ComponentError, match=r"id = 0 takes `movieId`"):
+        read(tmp_path, "movieId|age\n1|20\n", numbers=(1,))
 
 
 def test_a_missing_file_and_a_missing_column(tmp_path: Path) -> None:

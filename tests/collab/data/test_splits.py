@@ -14,10 +14,10 @@ from dotexp import ComponentError, DataContext, Params, Problem, Use
 from dotexp.sdk.splits import random_split_rows
 from dotexp_collab import dotexp_components
 from dotexp_collab.data import splits as splitting
+from dotexp_collab.data.columns import Rows
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.params import ColumnSplitParams, FoldParams, LeaveLastParams, NewestParams, RatingsParams
 from dotexp_collab.data.ratings import build
-from dotexp_collab.data.rows import Rows
 from dotexp_collab.data.splits import TEST, TRAIN, VALID, split_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +76,71 @@ def refused(folder: Path, rows: list[tuple[Any, ...]], **chosen: Any) -> Problem
     return caught.value.problem
 
 
+# by a column
+
+
+MARKED = [("a", 1, 0, "train"), ("b", 1, 1, "val"), ("a", 2, 2, "test"), ("b", 2, 3, "Train"), ("a", 3, 4, "TEST")]
+
+
+def left_out(data: RatingsData) -> list[str]:
+    return [note for note in data.facts.notes if "left out" in note]
+
+
+def test_a_column_names_the_sets(tmp_path: Path) -> None:
+    data = load(tmp_path, MARKED, valid=column(3), test=column(3))
+    assert parts(data) == [[0, 3], [1], [2, 4]] and left_out(data) == []
+
+
+def test_rows_of_a_set_that_nobody_asks_for_are_left_out(tmp_path: Path) -> None:
+    data = load(tmp_path, MARKED, valid=column(3))
+    assert parts(data) == [[0, 3], [1]]
+    assert left_out(data) == [
+        "2 rows are marked for the test set in column 3, which no `test` asks for: they are left out"
+    ]
+    assert data.facts.entities["items"] == 2, "an item of test rows alone is unknown"
+    data = load(tmp_path, [*MARKED, *(("c", k, 9 + k, "train") for k in range(5))], test=column(3), valid=2)
+    train, valid, test = parts(data)
+    assert test == [2, 4] and len(valid) == 2 and sorted(train + valid) == [0, 3, 9, 10, 11, 12, 13]
+    assert left_out(data) == [
+        "1 row is marked for the validation set in column 3, which no `valid` asks for: they are left out"
+    ]
+
+
+@pytest.mark.parametrize("marks", [("dev", "testing"), ("validation", "Test"), ("valid", "TEST"), ("VAL", "test")])
+def test_other_words_for_the_sets(tmp_path: Path, marks: tuple[str, str]) -> None:
+    rows = [("a", 1, 0, "training"), ("b", 1, 1, marks[0]), ("a", 2, 2, marks[1])]
+    assert parts(load(tmp_path, rows, valid=column(3))) == [[0], [1]]
+    assert parts(load(tmp_path, rows, valid=column(3), test=column(3))) == [[0], [1], [2]]
+
+
+def test_rows_of_no_set_take_no_part_in_other_splits(tmp_path: Path) -> None:
+    rows = [("ab"[k % 2], k, k, ("train", "test", "val")[k % 3], k) for k in range(30)]
+    unused = [k for k in range(30) if k % 3 == 2]
+    for valid in (newest(0.2), leave_last(2), 0.2):
+        data = load(tmp_path, rows, test=column(3), valid=valid, time=4)
+        held = parts(data)
+        assert held[2] == [k for k in range(30) if k % 3 == 1]
+        assert sorted(held[0] + held[1]) == [k for k in range(30) if k % 3 == 0], valid
+        assert not set(held[0] + held[1]) & set(unused)
+    assert len(parts(load(tmp_path, rows, test=column(3), valid=0.2))[1]) == 4  # floor(0.2 · 20)
+
+
+def test_two_columns_may_mark_a_set_each(tmp_path: Path) -> None:
+    rows = [("a", 1, 0, "no", 0), ("b", 1, 1, "yes", 0), ("a", 2, 2, "no", 1), ("b", 2, 3, "test", 0)]
+    data = load(tmp_path, rows, valid=column(3), test=column(4))
+    assert parts(data) == [[0], [1], [2]] and len(left_out(data)) == 1
+
+
+def test_a_mark_that_says_nothing_is_a_bad_row(tmp_path: Path) -> None:
+    rows = [("a", 1, 0, "train"), ("b", 1, 1, "unknown"), ("a", 2, 2, ""), ("b", 2, 3, "valid")]
+    assert [line.strip() for line in refused(tmp_path, rows, valid=column(3)).message.split("\n")[1:]] == [
+        "line 2: column 3: `unknown` is none of 0, 1, true, false, train, valid, test",
+        "line 3: column 3: nothing, where 0 or 1, or train, valid or test is needed",
+    ]
+    assert "no row" in refused(tmp_path, [row for row in MARKED if row[3] != "val"], valid=column(3)).message
+    assert "no row to train" in refused(tmp_path, MARKED[1:3], valid=column(3)).message
+
+
 # by time
 
 
@@ -104,6 +169,10 @@ def test_of_equal_times_the_last_rows_are_the_newest(tmp_path: Path) -> None:
         ("1998-04-20", "1998-04-22", "1998-04-21"),
         ("1998-04-20 15:30", "1998-04-20 15:32:01.5", "1998-04-20 15:31"),
         ("1998-04-20T15:30:00Z", "1998-04-20T15:30:02Z", "1998-04-20T15:30:01.25Z"),
+        ("1998-04-20T15:30:00+02:00", "1998-04-20T15:30:00-02:00", "1998-04-20T15:30:00Z"),
+        ("1998-04-20 15:30 UTC", "1998-04-20 15:32 utc", "1998-04-20 15:31 GMT"),
+        ("1998-04-20 15:30:00.5+0530", "1998-04-20 10:30:01+00", "1998-04-20 15:30 +05:30"),
+        ("1998-04-20 23:30 -01:00", "1998-04-21 00:31", "1998-04-21 02:30:59.5 +0200"),
     ],
 )
 def test_times_are_numbers_or_dates(tmp_path: Path, times: tuple[Any, ...]) -> None:

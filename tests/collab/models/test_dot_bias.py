@@ -275,6 +275,29 @@ def test_a_range_that_misses_the_ratings_is_refused() -> None:
         assert "0.6..5.4" in problem.help
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "written"),
+    [
+        (0.5, 5, "0.05..5.45"),
+        (20000.25, 20000.75, "20000.2..20000.8"),
+        (999999.5, 999999.75, "999999.475..999999.775"),
+        (1e-7, 2e-7, "9e-08..2.1e-07"),
+    ],
+)
+def test_the_range_that_is_offered_has_a_width_and_room(low: float, high: float, written: str) -> None:
+    (problem,) = problems(low, high, y_range=Range(low=-5, high=-4))
+    assert f"y_range = {written} leaves room" in problem.help
+    ends = [float(end) for end in written.split("..")]
+    assert ends[0] < low and ends[1] > high
+
+
+def test_times_taken_for_ratings_get_no_range_but_a_question() -> None:
+    for given in ({"y_range": Range(low=0, high=5)}, {}):
+        (problem,) = problems(874724710, 874724710 if not given else 893286638, **given)
+        assert "is the rating column the right one?" in problem.help and ".." not in problem.help
+        assert ("8.74725e+08 to 8.93287e+08" if given else "874724710") in problem.message
+
+
 def test_a_range_that_holds_the_ratings_is_fine() -> None:
     for low, high in ((0, 5.5), (1, 5), (-10, 10)):
         assert problems(y_range=Range(low=low, high=high)) == []

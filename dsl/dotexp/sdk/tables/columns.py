@@ -52,7 +52,8 @@ class Table(Protocol):
 
     `header` holds the names of the columns, None where the file does not name them; `hint` is advice for a missing
     column, or empty. `second` marks a file in the form of another one: a missing column is then the fault of `field`,
-    not of the parameter that names the column.
+    not of the parameter that names the column. `first` holds the fields of the first row, names or not; `notes` say
+    what stands before it and is not read.
     """
 
     path: Path
@@ -60,7 +61,9 @@ class Table(Protocol):
     unit: str
     width: int
     header: tuple[str, ...] | None
+    first: tuple[str, ...]
     hint: str
+    notes: tuple[str, ...]
     second: bool
 
     def blocks(self, columns: Sequence[int]) -> Iterator[Block]:

@@ -21,6 +21,7 @@ class ParquetTable:
 
     unit = "row"
     hint = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, field: str, second: bool) -> None:
         self.path = path
@@ -34,7 +35,8 @@ class ParquetTable:
             raise self._damaged(error) from None
         self._types = schema.dtypes()
         self._names = schema.names()
-        self.header: tuple[str, ...] | None = tuple(self._names)
+        self.first = tuple(self._names)
+        self.header: tuple[str, ...] | None = self.first
         self.width = len(schema)
         if not self.rows:
             raise ComponentError(f"{path} has no rows", field=field)
@@ -59,10 +61,11 @@ class ParquetTable:
                 yield Block(frame, pl.int_range(first, first + len(frame), eager=True))
 
     def _text(self, column: int) -> pl.Expr:
-        """A column as text, whatever its type; a whole number without a decimal point."""
+        """A column as text, whatever its type; a whole number without a decimal point, NaN as an empty field."""
         dtype = self._types[column]
         value = pl.col(self._names[column])
         if dtype.is_float():
+            value = value.fill_nan(None)
             whole = (value == value.floor()) & (value.abs() < 2**53)
             value = (
                 pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))

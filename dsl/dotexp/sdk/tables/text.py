@@ -38,13 +38,16 @@ class TextTable:
         self._separator = form.separator if len(form.separator.encode()) == 1 else _UNIT
         self._source = _Source(self._decoded(digest))
         self._lines = 0
+        self.notes: tuple[str, ...] = ()
         rows = self._sample()
         if not rows:
             raise ComponentError(f"{path} is empty", field=field)
         self.width = len(rows[0])
         self.hint = _other_separator([self._separator.join(row) for row in rows], self.width, self._separator)
         sample = [[cell.strip() for cell in row] for row in rows]
+        sample[0][0] = sample[0][0].removeprefix("#").lstrip()
         named = form.header if isinstance(form.header, bool) else form.header(sample)
+        self.first = tuple(cell.strip() for cell in rows[0])
         self.header = tuple(sample[0]) if named else None
 
     def blocks(self, columns: Sequence[int]) -> Iterator[Block]:
@@ -77,7 +80,7 @@ class TextTable:
         """Read the first rows that are not blank, and leave them to be read again; blank lines before them are past."""
         first = True
         while text := self._source.next():
-            text, first = self._after_directive(text) if first else text, False
+            text, first = self._after_preamble(text) if first else text, False
             lines = _Lines(text, self._source)
             rows: list[list[str]] = []
             try:
@@ -93,17 +96,42 @@ class TextTable:
             self._lines += lines.number
         return []
 
-    def _after_directive(self, text: str) -> str:
-        """Skip a first line such as `sep=;`, which Excel reads; raises ComponentError where it names another one."""
+    def _after_preamble(self, text: str) -> str:
+        """Skip what stands before the table: `sep=;`, which Excel reads, comments, a Matrix Market file's sizes.
+
+        A line that begins with % is a comment; one that begins with # is, unless it has as many fields as the next.
+        """
         line, _, rest = text.partition("\n")
-        named = line.strip("\r ")[4:]
-        if line[:4].lower() != "sep=" or len(named) > 1:
-            return text
+        if line[:4].lower() == "sep=" and len(line.strip("\r ")) <= 5:
+            self._require_separator(line.strip("\r ")[4:])
+            self._lines += 1
+            return rest
+        market = line.split() if line.lower().startswith("%%matrixmarket") else []
+        if "array" in market:
+            message = f"{self.path} is a dense Matrix Market file, not a list of entries"
+            raise ComponentError(message, field=self.field, help="write its entries as CSV")
+        skipped = 0
+        while line.startswith("%") or (line.startswith("#") and self._fields(line) != self._fields(rest)):
+            skipped += 1
+            text = rest or self._source.next()
+            line, _, rest = text.partition("\n")
+        if market:
+            skipped, text = skipped + 1, rest
+        if skipped:
+            what = "the header of Matrix Market" if market else "comments, which begin with % or #"
+            lines = f"the first {skipped} lines" if skipped > 1 else "the first line"
+            self.notes = (f"{self.path}: {lines} not read as data: {what}",)
+        self._lines += skipped
+        return text
+
+    def _fields(self, text: str) -> int:
+        return text.partition("\n")[0].count(self._separator)
+
+    def _require_separator(self, named: str) -> None:
+        """Raise ComponentError (E402) where a file names another separator than the one it is to be read with."""
         if named and named != self._separator:
-            message = f"{self.path}, line 1: `{line.strip()}` says that the separator is another one"
+            message = f"{self.path}, line 1: `sep={named}` says that the separator is another one"
             raise ComponentError(message, field=self.field, help=f"separator = {json.dumps(named)}")
-        self._lines += 1
-        return rest
 
     def _block(self, text: str, columns: Sequence[int]) -> Block:
         quoted = self._form.quotes and '"' in text

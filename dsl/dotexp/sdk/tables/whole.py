@@ -48,6 +48,8 @@ class WholeTable:
         self.path = table.path
         self.field = table.field
         self.header = table.header
+        self.first = table.first
+        self.notes = table.notes
         self._table = table
         # a Parquet file's other columns may hold the images themselves, and are not read
         if isinstance(table, ParquetTable):
