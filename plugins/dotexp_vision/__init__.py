@@ -45,11 +45,11 @@ def _heads() -> Sequence[Component]:
 def _data() -> Sequence[Component]:
     return [
         Component("data", "image_folder", data_params.ImageFolderParams, "dotexp_vision.data.folder:build", _DATA,
-                  encode="dotexp_vision.data.dataset:encode"),
+                  encode="dotexp_vision.data.encoding:encode"),
         Component("data", "image_list", list_params.ImageListParams, "dotexp_vision.data.listed:build", _listed,
-                  encode="dotexp_vision.data.dataset:encode"),
+                  encode="dotexp_vision.data.encoding:encode"),
         Component("data", "torchvision_dataset", list_params.TorchvisionDatasetParams,
-                  "dotexp_vision.data.torchvision:build", _DATA, encode="dotexp_vision.data.dataset:encode"),
+                  "dotexp_vision.data.torchvision:build", _DATA, encode="dotexp_vision.data.encoding:encode"),
         Component("data", "digits", data_params.DigitsParams, "dotexp_vision.data.digits:build", _DATA,
                   encode="dotexp_vision.data.digits:encode"),
     ]  # fmt: skip

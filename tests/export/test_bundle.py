@@ -11,37 +11,10 @@ import pytest
 import torch
 from dotexp import Workspace
 from dotexp.runs.folder import RunFolder
+from exported import DIGITS, FILMS, write_ratings
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from spec_runner import runner
-
-DIGITS = """
-experiment digits "Five digits | <b>bold</b>"
-data digits(classes = 0..4, size = 16, batch_size = 64)
-model {
-  body resnet18(weights = none)
-  head mlp([16])
-}
-loss cross_entropy
-metrics accuracy
-runtime(threads = 1)
-stage all { fit one_cycle(epochs = 1, lr = 1e-3) }
-"""
-
-FILMS = """
-experiment films
-data ratings("ratings.csv", batch_size = 8)
-model embedding_dot_bias(factors = 3)
-loss mse
-metrics rmse
-runtime(threads = 1)
-stage all { fit one_cycle(epochs = 1, lr = 5e-3) }
-"""
-
-
-def write_ratings(path: Path) -> None:
-    rows = (f"u{user},i{item},{1 + (user * item) % 5}" for user in range(9) for item in range(7))
-    path.write_text("user,item,rating\n" + "\n".join(rows) + "\n")
 
 
 @pytest.fixture(scope="module")

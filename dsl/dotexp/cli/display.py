@@ -22,6 +22,28 @@ from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import EpochRow, RunResult
 
 
+class Bar:
+    """A bar on standard error with rows done and the time left; on no terminal, nothing."""
+
+    def __init__(self, name: str) -> None:
+        console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        self._progress = Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(name, total=None)
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
 class Display:
     """Listens to a run and shows it; on a terminal with a bar, elsewhere as plain lines."""
 

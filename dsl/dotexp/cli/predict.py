@@ -40,6 +40,12 @@ _SHOWN = 5
     metavar="N",
     help="Average with N passes over images varied as in training (test-time augmentation).",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a .csv, .jsonl or .parquet file; an input that cannot be read is a row with its error.",
+)
 @set_option
 @device_option
 @runs_option
@@ -53,6 +59,7 @@ def command(
     top: int | None,
     seen: bool,
     tta: int | None,
+    out: Path | None,
     overrides: tuple[str, ...],
     device: str | None,
     root: Path,
@@ -63,11 +70,16 @@ def command(
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
     did not have is given what the model has for such, and marked. --user leaves out what the user has rated in the
-    run's data; where it has moved: --set data.path=NEW.
+    run's data; where it has moved: --set data.path=NEW. With --out, the same command given again goes on where it was
+    stopped.
     """  # fmt: skip
     _require_one_question(inputs, user, item, top, seen, overrides, tta)
     workspace = Workspace(root, device)
-    if user is not None:
+    if out is not None:
+        if tta or not inputs:
+            raise click.UsageError("--out goes with INPUT, and without --tta")
+        _predict_into(workspace, run, inputs, out, as_json)
+    elif user is not None:
         rows = recommend(run, user, top or 10, seen, overrides, root, device)
         print_rows(rows, "recommendations", {"user": user}, as_json, as_lines)
     elif item is not None:
@@ -83,6 +95,20 @@ def command(
                 click.echo(_line(prediction))
             if output_failed():  # `| head` has what it wants
                 break
+
+
+def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Path, as_json: bool) -> None:
+    from dotexp.cli.display import Bar
+
+    with Bar("predicting") as bar:
+        written = workspace.predict_into(run, inputs, out, progress=bar.update)
+    if as_json:
+        row = {"path": str(written.path), "rows": written.rows, "errors": written.errors, "resumed": written.resumed}
+        print_json({"format_version": 1, **row})
+        return
+    more = f", {written.errors:,} of them with an error" if written.errors else ""
+    resumed = f" ({written.resumed:,} were there already)" if written.resumed else ""
+    click.echo(f"{written.path}: {written.rows:,} row{'s' * (written.rows != 1)}{more}{resumed}")
 
 
 def _require_one_question(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dotexp.engine.evaluation import Evaluation
     from dotexp.engine.events import Listener
     from dotexp.engine.verification import Verification
+    from dotexp.export.batch import Progress, Written
     from dotexp.export.formats import Exported
     from dotexp.reporting import Report
 
@@ -148,6 +149,19 @@ class Workspace:
         """Predict as `predict`, yielding one prediction at a time, in bounded memory."""
         predictor = make_predictor(self.open(run), (), self.registry, self.device)
         yield from predictor.predictions(as_inputs(inputs), tta)
+
+    def predict_into(
+        self, run: RunReference, inputs: Inputs, out: str | Path, *, progress: Progress | None = None
+    ) -> Written:
+        """Predict for millions of inputs into a .csv, .jsonl or .parquet file; an unreadable one is a row's error.
+
+        Called again after it was stopped, it goes on where it was. `progress` hears of the rows done and how many there
+        are in all. Raises UsageError where `out` exists.
+        """
+        from dotexp.export.batch import predict_into
+
+        predictor = make_predictor(self.open(run), (), self.registry, self.device)
+        return predict_into(predictor, as_inputs(inputs), Path(out), progress)
 
     def export(
         self,

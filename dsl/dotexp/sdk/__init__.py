@@ -46,8 +46,8 @@ HOMES = {
     "dotexp.sdk.answers": "numbers one_class several_classes",
     "dotexp.sdk.callback": "Callback EpochRow Training",
     "dotexp.sdk.data": (
-        "Augmentable Batch Data Encoded Identified Named Part Prepared RankingMetric Shuffling TensorPart Trained "
-        "hashed read_in_workers"
+        "Augmentable Batch Data Encoded Exportable Identified Named Part Piece Prepared RankingMetric Shuffling "
+        "TensorPart Trained hashed read_in_workers"
     ),
     "dotexp.sdk.modules": "Head Loss Metric",
     "dotexp.sdk.report": "Block Cell Colour Paragraph Picture Pictures Plot Reporter Section Subject Table Verbatim",

@@ -74,6 +74,15 @@ class Augmentable(Protocol):
 
 
 @runtime_checkable
+class Exportable(Protocol):
+    """A model that has another form for export: the same outputs, and no shape that the data decides."""
+
+    def exportable(self) -> nn.Module:
+        """Return that form, in evaluation mode, on the CPU."""
+        ...
+
+
+@runtime_checkable
 class Prepared(Protocol):
     """A model that looks at the training part before the first step, such as one that holds who rated what.
 
@@ -125,15 +134,30 @@ def hashed(identities: Iterable[str]) -> NDArray[np.uint64]:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Consecutive inputs of `predict`: a row that names each, and the batch of those that could be encoded.
+
+    A row with an `error`, which says why, has no place in `inputs`; those are empty where every row has one.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    inputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order.
 
     `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
+    `pieces` yields rows and batches together, from the input of a number on, 0 for the first: one that cannot be
+    encoded is a row with an `error`. `total` counts the inputs without encoding them.
     """
 
     rows: Iterable[dict[str, Any]]
     batches: Iterator[tuple[Tensor, ...]]
     augmented: Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None = None
+    pieces: Callable[[int], Iterator[Piece]] | None = None
+    total: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True)

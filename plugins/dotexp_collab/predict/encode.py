@@ -9,49 +9,78 @@ from typing import Any
 
 import torch
 from dotexp import Params
-from dotexp.sdk.data import Encoded
+from dotexp.sdk.data import Encoded, Piece
 from torch import Tensor
 
-from dotexp_collab.predict.pairs import Pair, Pairs
+from dotexp_collab.predict.pairs import Pair, Pairs, Unreadable
 
 _BATCH = 4096
 
 
-def encode(params: Params, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
-    """Encode `USER:ITEM` pairs, and files of pairs, batch by batch as they are asked for.
+def encode(params: Params, vocabulary: Mapping[str, Any], inputs: Sequence[str | Pair]) -> Encoded:
+    """Encode pairs, `USER:ITEM` or a tuple, and files of pairs, batch by batch as they are asked for.
 
     Each row tells the `user`, the `item`, and which of the two are `unknown`, coded 0. Raises UsageError for an input
     of another form.
     """
     pairs = Pairs(inputs)
-    users, items = (_codes(vocabulary[name]) for name in ("users", "items"))
-    return Encoded(_Told(pairs, users, items), _batches(pairs, users, items))
+    coding = _Coding(*(_codes(vocabulary[name]) for name in ("users", "items")))
+
+    def pieces(start: int) -> Iterator[Piece]:
+        return coding.pieces(islice(pairs.read(), start, None))
+
+    return Encoded(_Rows(pairs, coding), coding.batches(pairs), None, pieces, pairs.count)
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What is said of each pair, worked out as it is asked for."""
+class _Coding:
+    """Codes of the known users and items."""
 
-    pairs: Iterable[Pair]
     users: Mapping[str, int]
     items: Mapping[str, int]
 
+    def row(self, user: str, item: str) -> dict[str, Any]:
+        """Name a pair, and say which of its ids are unknown."""
+        unknown = [] if user in self.users else ["user"]
+        if item not in self.items:
+            unknown.append("item")
+        return {"user": user, "item": item, "unknown": unknown}
+
+    def tensors(self, pairs: Sequence[Pair]) -> tuple[Tensor, ...]:
+        """Code pairs, 0 for unknown ids."""
+        return (
+            torch.tensor([self.users.get(user, 0) for user, _ in pairs], dtype=torch.int64),
+            torch.tensor([self.items.get(item, 0) for _, item in pairs], dtype=torch.int64),
+        )
+
+    def batches(self, pairs: Iterable[Pair]) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the codes of all pairs."""
+        rest = iter(pairs)
+        while some := list(islice(rest, _BATCH)):
+            yield self.tensors(some)
+
+    def pieces(self, found: Iterator[Pair | Unreadable]) -> Iterator[Piece]:
+        """Yield rows with codes; what is no pair is a row with its error."""
+        while some := list(islice(found, _BATCH)):
+            good = [one for one in some if not isinstance(one, Unreadable)]
+            rows = [
+                {"user": one.text, "item": "", "error": one.reason} if isinstance(one, Unreadable) else self.row(*one)
+                for one in some
+            ]
+            yield Piece(rows, self.tensors(good) if good else ())
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What names each pair, worked out as it is asked for."""
+
+    pairs: Iterable[Pair]
+    coding: _Coding
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for user, item in self.pairs:
-            unknown = [] if user in self.users else ["user"]
-            if item not in self.items:
-                unknown.append("item")
-            yield {"user": user, "item": item, "unknown": unknown}
+            yield self.coding.row(user, item)
 
 
 def _codes(labels: Sequence[str]) -> dict[str, int]:
     return {label: code for code, label in enumerate(labels, start=1)}
-
-
-def _batches(pairs: Iterable[Pair], users: Mapping[str, int], items: Mapping[str, int]) -> Iterator[tuple[Tensor, ...]]:
-    rest = iter(pairs)
-    while some := list(islice(rest, _BATCH)):
-        yield (
-            torch.tensor([users.get(user, 0) for user, _ in some], dtype=torch.int64),
-            torch.tensor([items.get(item, 0) for _, item in some], dtype=torch.int64),
-        )

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from dotexp import ComponentError, DataContext, DataFacts, RunError, UsageError
-from dotexp.sdk.data import Encoded, Named, Part, hashed
-from dotexp.sdk.seeds import Draw
+from dotexp import ComponentError, DataContext, DataFacts
+from dotexp.sdk.data import Named, Part, hashed
 from dotexp.sdk.splits import random_split_rows
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dotexp_vision.augment.pipeline import Variation
-from dotexp_vision.data.cache import FileReader, ImageStore, Places, Reader
+from dotexp_vision.data.cache import ImageStore, Places, Reader
 from dotexp_vision.data.decode import UnreadableImageError
-from dotexp_vision.data.files import SUFFIXES, Search
 from dotexp_vision.data.params import ImageParams, OnBad
 from dotexp_vision.data.splitting import stratified_rows
 from dotexp_vision.data.subset import ImagePart, Images, Sizes
@@ -117,45 +112,8 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
     return ImageData(_facts(found, parts, targets, skipped), made, found.reader.place)
 
 
-def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
-    """Read image files, and those in folders and below, in the validation part's way: floats (B, 3, size, size).
-
-    `augmented` varies them as training does. Raises UsageError naming an input that does not exist, holds no images,
-    or cannot be read.
-    """
-    paths = [str(path) for text in inputs for path in _paths(text)]
-    sizes = Sizes(params.size, params.presize or params.size, params.resize)
-    none, variation = torch.zeros(len(paths)), _variation(params)
-    plain = ImagePart(Images(FileReader(Path()), ImageStore(), {}, 0), paths, none, sizes)
-    held = Images(FileReader(Path()), ImageStore(), {}, int(params.memory * GIB))  # for all of the augmented passes
-
-    def augmented(draw: Draw) -> Iterator[tuple[Tensor, ...]]:
-        yield from _inputs(ImagePart(held, paths, none, sizes, variation), params.batch_size, draw)
-
-    rows = [{"input": path} for path in paths]
-    return Encoded(rows, _inputs(plain, params.batch_size, None), augmented if variation else None)
-
-
 def _variation(params: ImageParams) -> Variation | None:
     return Variation([use.build() for use in params.transforms]) if params.transforms else None
-
-
-def _inputs(part: ImagePart, batch_size: int, draw: Draw | None) -> Iterator[tuple[Tensor, ...]]:
-    try:
-        for batch in part.batches(torch.arange(len(part)), batch_size, draw, torch.device("cpu")):
-            yield batch.inputs
-    except RunError as error:
-        raise UsageError(str(error)) from error
-
-
-def _paths(text: str) -> Sequence[Path]:
-    path = Path(text)
-    if not path.exists():
-        raise UsageError(f"no such image or folder: {text}")
-    found = Search().images(path) if path.is_dir() else [path]
-    if not found:
-        raise UsageError(f"no images in the folder {text}: they end in {', '.join(sorted(SUFFIXES))}")
-    return found
 
 
 def _split(params: ImageParams, found: Found, seed: int) -> dict[str, tuple[Example, ...]]:

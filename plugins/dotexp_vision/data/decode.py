@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +54,22 @@ _CLEAR = ("RGBA", "LA", "PA", "RGBa", "La")
 class UnreadableImageError(Exception):
     """An image file that cannot be opened or decoded; the message names it, `reason` says why."""
 
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"the image {path} cannot be read: {reason}")
+    def __init__(self, path: Path | str | bytes, reason: str) -> None:
+        name = "" if isinstance(path, bytes) else f" {path}"
+        super().__init__(f"the image{name} cannot be read: {reason}")
         self.reason = reason
 
 
-def read_image(path: Path, least: int | None = None) -> Image.Image:
-    """Open an image as a viewer would show it: turned as its EXIF says, in RGB, on white where it is transparent.
+def read_image(path: Path | bytes, least: int | None = None) -> Image.Image:
+    """Open an image file, or its bytes, as a viewer would show it: turned as its EXIF says, in RGB, on white.
 
-    16-bit greys are scaled to 8, and so are floats of 0 to 1; of an animation it is the first picture; colour
-    profiles are left aside. A JPEG whose shorter side stays at least `least` may come at a half, a quarter or an
-    eighth of its size. Raises UnreadableImageError, also for more than MOST_PIXELS, of which a small file may hold
-    any number.
+    White shows where it is transparent; 16-bit greys are scaled to 8, and so are floats of 0 to 1; of an animation it
+    is the first picture; colour profiles are left aside. A JPEG whose shorter side stays at least `least` may come at a
+    half, a quarter or an eighth of its size. Raises UnreadableImageError, also for more than MOST_PIXELS, of which a
+    small file may hold any number.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(BytesIO(path) if isinstance(path, bytes) else path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"it has {image.width} by {image.height} pixels, more than {MOST_PIXELS:,}")
             if least is not None and image.format in ("JPEG", "MPO"):
@@ -113,7 +115,7 @@ def square(image: Image.Image, side: int, resize: Resize) -> Tensor:
     return pad(_resized(pixels, rows, columns), (left, side - columns - left, top, side - rows - top))
 
 
-def load_pixels(path: Path, side: int, resize: Resize) -> Tensor:
+def load_pixels(path: Path | bytes, side: int, resize: Resize) -> Tensor:
     """Read an image file as a square: uint8 (3, side, side). Raises UnreadableImageError."""
     least = None if resize is Resize.pad else SPARE * side
     return square(read_image(path, least), side, resize)
@@ -153,9 +155,10 @@ def _grey(levels: NDArray[Any]) -> Image.Image:
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path | bytes, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no image" if path.stat().st_size else "it is an empty file"
+        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        return "it is no image" if size else "it is an empty file"
     if isinstance(error, IsADirectoryError):
         return "it is a folder"
     if isinstance(error, OSError) and error.strerror:

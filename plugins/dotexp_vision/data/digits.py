@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from dotexp import DataContext, DataFacts, UsageError
-from dotexp.sdk.data import Encoded, TensorPart
+from dotexp.sdk.data import Encoded, Piece, TensorPart
 from dotexp.sdk.splits import Rows, random_split_rows
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dotexp_vision.data.dataset import ImageData
-from dotexp_vision.data.decode import UnreadableImageError, read_image, square
+from dotexp_vision.data.decode import read_image, square
+from dotexp_vision.data.encoding import Source, image_pieces, named, readable
 from dotexp_vision.data.params import DigitsParams, Resize
 from dotexp_vision.data.splitting import stratified_rows
 
@@ -51,14 +52,22 @@ class _Part(TensorPart):
         self.names: Sequence[str] = [f"{PREFIX}{number}" for number in numbers]
 
 
-def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str]) -> Encoded:
-    """Encode image files, light ink on dark, or `digits:INDEX`, examples of the set: floats (B, 3, size, size).
+def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str | bytes]) -> Encoded:
+    """Encode image files and their bytes, light ink on dark, or `digits:INDEX`, examples of the set.
 
-    Raises UsageError naming an input that is neither.
+    Batches are floats (B, 3, size, size). Raises UsageError naming an input that is neither.
     """
     known, _ = _load()
-    levels = torch.stack([_levels(text, known) for text in inputs]) if inputs else torch.empty(0)
-    return Encoded([{"input": text} for text in inputs], _batches(params, levels))
+    sources = [given if isinstance(given, bytes) else _source(given, known) for given in inputs]
+    enlarge = enlarger(params.size)
+
+    def read(source: Source) -> Tensor:
+        return _levels(source, known)
+
+    def pieces(start: int) -> Iterator[Piece]:
+        return image_pieces(sources[start:], read, lambda levels: enlarge((levels,))[0], params.batch_size)
+
+    return Encoded(named(sources), readable(pieces), None, pieces, lambda: len(sources))
 
 
 def enlarger(size: int) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
@@ -116,22 +125,19 @@ def _facts(params: DigitsParams, rows: Mapping[str, Rows], counts: Sequence[int]
     )
 
 
-def _levels(text: str, known: NDArray[np.uint8]) -> Tensor:
-    if text.startswith(PREFIX):
-        number = text.removeprefix(PREFIX)
-        if not (number.isascii() and number.isdigit() and int(number) < len(known)):
-            raise UsageError(f"{text} is no example of the digits: they are numbered from 0 to {len(known) - 1}")
-        return torch.from_numpy(known[int(number)]).float()
-    if not Path(text).is_file():
-        raise UsageError(f"no such image: {text} ({PREFIX}17 names example number 17 of the digits)")
-    try:
-        grey = read_image(Path(text)).convert("L").convert("RGB")
-    except UnreadableImageError as error:
-        raise UsageError(str(error)) from error
+def _source(text: str, known: NDArray[np.uint8]) -> str | Path:
+    if not text.startswith(PREFIX):
+        if not Path(text).is_file():
+            raise UsageError(f"no such image: {text} ({PREFIX}17 names example number 17 of the digits)")
+        return Path(text)
+    number = text.removeprefix(PREFIX)
+    if not (number.isascii() and number.isdigit() and int(number) < len(known)):
+        raise UsageError(f"{text} is no example of the digits: they are numbered from 0 to {len(known) - 1}")
+    return text
+
+
+def _levels(source: Source, known: NDArray[np.uint8]) -> Tensor:
+    if isinstance(source, str):
+        return torch.from_numpy(known[int(source.removeprefix(PREFIX))]).float()
+    grey = read_image(source).convert("L").convert("RGB")
     return square(grey, SIDE, Resize.pad)[0].float() / 255 * LEVELS
-
-
-def _batches(params: DigitsParams, levels: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    enlarge = enlarger(params.size)
-    for start in range(0, len(levels), params.batch_size):
-        yield enlarge((levels[start : start + params.batch_size],))

@@ -16,7 +16,7 @@ from dotexp.experiment.experiment import Experiment
 from dotexp.sdk.data import Named
 from dotexp.sdk.seeds import Draw
 from dotexp_vision.data import cache as image_store
-from dotexp_vision.data.dataset import encode
+from dotexp_vision.data.encoding import encode
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams, Resize
 from PIL import Image
