@@ -169,3 +169,12 @@ def test_bundled_faces_import_without_torch() -> None:
 
     for name in ("dotexp_vision", "dotexp_collab", "dotexp_optimizers", "dotexp_losses"):
         check_face(name)
+
+
+def test_what_plugins_import_loads_no_parser() -> None:
+    from dotexp import sdk
+
+    modules = ", ".join([*sdk.HOMES, *(f"dotexp.sdk.{name}" for name in sdk.MODULES)])
+    code = f"import sys, {modules}; sys.exit(' '.join({{'lark', 'dotexp.language.parser'}} & sys.modules.keys()) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

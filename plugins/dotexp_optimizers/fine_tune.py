@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import Params, Positional
+from dotexp import ComponentTemplate, Params, Positional, StageTemplate
 from pydantic import Field
-
-_STAGES = """\
-stage fine_tune_head {{
-  freeze body except norm
-  fit one_cycle(epochs = {freeze_epochs}, lr = slice({head_lr!r}), pct_start = 0.99)
-}}
-
-stage fine_tune_all {{
-  unfreeze
-  fit one_cycle(epochs = {epochs}, lr = slice({first_lr!r}, {last_lr!r}), pct_start = 0.3, div = 5)
-}}
-"""
 
 
 class FineTuneParams(Params):
@@ -33,13 +21,14 @@ class FineTuneParams(Params):
     )
 
 
-def fine_tune(params: FineTuneParams) -> str:
-    """Write the two stages out, every number so that it reads back the same."""
+def fine_tune(params: FineTuneParams) -> tuple[StageTemplate, ...]:
+    """Return the two stages: the head's, whose norms in the body train, too, and that of all layers."""
     half = params.lr / 2
-    return _STAGES.format(
-        freeze_epochs=params.freeze_epochs,
-        head_lr=params.lr,
-        epochs=params.epochs,
-        first_lr=half / params.lr_mult,
-        last_lr=half,
+    head_rates = ComponentTemplate("slice", {"first": params.lr})
+    all_rates = ComponentTemplate("slice", {"first": half / params.lr_mult, "second": half})
+    head = {"epochs": params.freeze_epochs, "lr": head_rates, "pct_start": 0.99}
+    every = {"epochs": params.epochs, "lr": all_rates, "pct_start": 0.3, "div": 5}
+    return (
+        StageTemplate("fine_tune_head", ComponentTemplate("one_cycle", head), freeze=("body",), keep="norm"),
+        StageTemplate("fine_tune_all", ComponentTemplate("one_cycle", every)),
     )

@@ -171,6 +171,19 @@ def test_a_rate_given_on_the_command_line(tmp_path: Path) -> None:
     assert "--set stage.head.fit.lr='2.5e-2' as well" in refusal(path, "top=1e-2")
 
 
+def test_no_text_is_written_to_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = spec(tmp_path, "slice(1e-5, top)")
+    found, registry = load(path), load_registry()
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("text is parsed")
+
+    monkeypatch.setattr("dotexp.language.parser.tokenise", refuse)
+    write_rate(found, scaled_rate(found, "head", 2.5, registry), registry)
+    monkeypatch.undo()
+    assert peaks_of(load(path).experiment, "head")["head"] == 2.5e-3
+
+
 def test_other_overrides_stay_out_of_the_file(tmp_path: Path) -> None:
     path = spec(tmp_path, "1e-3")
     rewrite(path, "stage.head.fit.epochs=7", "optimizer.wd=0.5")
@@ -182,13 +195,15 @@ def test_a_rate_of_a_stages_statement(tmp_path: Path) -> None:
     path = spec(tmp_path, "", text)
     said = refusal(path, stage="fine_tune_all")
     assert (
-        f"one that the `stages` statement of {path} stands for: write it out with lr = slice(1.25e-5, 0.00125)" in said
+        f"one that the `stages` statement of {path} stands for: write it out with"
+        " lr = slice(first = 1.25e-5, second = 1.25e-3)" in said
     )
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found, registry = load(spec(tmp_path, "1e-3")), load_registry()
-    piped = found._replace(source=source_from_text(found.source.text, "<stdin>"))
+    source = source_from_text(found.source.text, "<stdin>")
+    piped = found._replace(document=found.document._replace(source=source))
     with pytest.raises(UsageError, match=r"standard input cannot be written to: write lr = 2\.5e-3"):
         write_rate(piped, scaled_rate(found, "head", 2.5, registry), registry)
 

@@ -12,7 +12,7 @@ Found = tuple[str, int, int, str, str | None]
 
 
 def faults(text: str) -> tuple[Diagnostic, ...]:
-    return parse(source_from_text(text, "a.exp"))[1]
+    return parse(source_from_text(text, "a.exp")).faults
 
 
 def short(text: str) -> list[Found]:
@@ -140,7 +140,7 @@ def test_several_mistakes_are_as_many_faults() -> None:
 
 
 def test_what_can_be_understood_is_kept() -> None:
-    document, _ = parse(source_from_text(SIX))
+    document = parse(source_from_text(SIX))
     assert [statement.span.text.split("\n")[0] for statement in document.statements] == [
         "experiment pets",
         "optimiser adam(wd = 0.1)",

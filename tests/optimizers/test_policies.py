@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from dotexp import Component, Params, PolicyParams, Positional, Schedule, Use
-from dotexp.language.parser import parse
-from dotexp.language.source import Source
+from dotexp.sdk import ComponentTemplate, StageTemplate
 from dotexp_optimizers import dotexp_components, schedules
 from pydantic import ValidationError
 
@@ -151,36 +149,23 @@ def test_slice_takes_its_rates_by_position() -> None:
     assert positional(COMPONENTS["learning_rate", "slice"].params) == ["first", "second"]
 
 
-def test_fine_tune_writes_fastai_s_two_stages() -> None:
-    assert use("stages", "fine_tune", epochs=4).build() == (
-        "stage fine_tune_head {\n"
-        "  freeze body except norm\n"
-        "  fit one_cycle(epochs = 1, lr = slice(0.002), pct_start = 0.99)\n"
-        "}\n"
-        "\n"
-        "stage fine_tune_all {\n"
-        "  unfreeze\n"
-        "  fit one_cycle(epochs = 4, lr = slice(1e-05, 0.001), pct_start = 0.3, div = 5)\n"
-        "}\n"
-    )
+def test_fine_tune_is_fastai_s_two_stages() -> None:
+    head, every = use("stages", "fine_tune", epochs=4).build()
+    rates = ComponentTemplate("slice", {"first": 0.002})
+    fit = ComponentTemplate("one_cycle", {"epochs": 1, "lr": rates, "pct_start": 0.99})
+    assert head == StageTemplate("fine_tune_head", fit, freeze=("body",), keep="norm")
+    rates = ComponentTemplate("slice", {"first": 1e-5, "second": 1e-3})
+    fit = ComponentTemplate("one_cycle", {"epochs": 4, "lr": rates, "pct_start": 0.3, "div": 5})
+    assert every == StageTemplate("fine_tune_all", fit)
 
 
-@pytest.mark.parametrize("lr", [2e-3, 1e-12, 0.1 + 0.2, 1 / 3, 1e4, 5])
-@pytest.mark.parametrize("mult", [100, 1, 3.7, 1e9])
-def test_fine_tune_s_numbers_read_back_the_same(lr: float, mult: float) -> None:
-    text = use("stages", "fine_tune", epochs=3, lr=lr, freeze_epochs=2, lr_mult=mult).build()
-    number = r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
-    head = re.search(rf"epochs = 2, lr = slice\({number}\)", text)
-    both = re.search(rf"epochs = 3, lr = slice\({number}, {number}\)", text)
-    assert head is not None
-    assert both is not None
-    assert float(head[1]) == lr
-    assert parse(Source("fine_tune.exp", text))[1] == ()
-    assert [float(both[1]), float(both[2])] == [lr / 2 / mult, lr / 2]
-    assert use("learning_rate", "slice", first=float(both[1]), second=float(both[2])).build(2) == (
-        lr / 2 / mult,
-        lr / 2,
-    )
+@pytest.mark.parametrize("lr", [2e-3, 1e-12, 0.1 + 0.2, 1 / 3, 1e4, 5.0])
+@pytest.mark.parametrize("mult", [100.0, 1.0, 3.7, 1e9])
+def test_fine_tune_s_numbers_are_exact(lr: float, mult: float) -> None:
+    head, every = use("stages", "fine_tune", epochs=3, lr=lr, freeze_epochs=2, lr_mult=mult).build()
+    assert head.fit.arguments["lr"].arguments == {"first": lr}
+    rates = every.fit.arguments["lr"].arguments
+    assert use("learning_rate", "slice", **rates).build(2) == (lr / 2 / mult, lr / 2)
 
 
 def test_the_face_and_the_policies_import_no_torch() -> None:

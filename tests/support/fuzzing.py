@@ -23,9 +23,10 @@ from types import FrameType
 
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts, DataSignature
+from dotexp.experiment.checking import check_source
 from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.experiment.json import as_json as experiment_json
-from dotexp.experiment.resolve import Resolved, resolve
+from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Diagnostic, SpecError, UsageError, as_json, render
 from dotexp.language.parser import parse, parse_freeze, parse_value, read
@@ -88,7 +89,7 @@ def check_text(case: Case, random: Random) -> None:
     """Read and parse a file's bytes, and the text as a value and as a freeze statement."""
     source, faults = read(case.data, "f.exp", SPECS)
     sound(faults)
-    sound(parse(source)[1])
+    sound(parse(source).faults)
     if random.random() < 0.1:
         sound(parse_value(source)[1])
         sound(parse_freeze(source)[1])
@@ -98,7 +99,7 @@ def check_spec(case: Case, random: Random) -> Resolved | None:
     """Read and resolve; what resolves is written out, as JSON too, and resolves to the same."""
     source, faults = read(case.data, "f.exp", SPECS)
     sound(faults)
-    resolved, diagnostics = resolve(source, registry(), case.overrides)
+    resolved, diagnostics = check_source(source, registry(), case.overrides)
     sound(diagnostics)
     require((resolved is None) == any(d.code[0] == "E" for d in diagnostics), "errors and an experiment, or neither")
     if resolved is None:
@@ -106,7 +107,7 @@ def check_spec(case: Case, random: Random) -> Resolved | None:
     as_written = experiment_json(resolved.experiment)
     json.dumps(as_written, allow_nan=False)
     text = as_text(resolved.experiment)
-    again, more = resolve(source_from_text(text, "again.exp", SPECS), registry())
+    again, more = check_source(source_from_text(text, "again.exp", SPECS), registry())
     require(again is not None, f"does not resolve again: {[render(d) for d in more]}\n{text}")
     require(
         again is not None and experiment_json(again.experiment) == as_written,

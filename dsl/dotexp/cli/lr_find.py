@@ -11,7 +11,7 @@ import click
 
 from dotexp.cli.lr_find_view import FORMATS, as_text, write_figure
 from dotexp.cli.output import device_option, json_option, print_json, print_warnings, runs_option, set_option
-from dotexp.commands.rate_edits import RateText, Written, write_rate
+from dotexp.commands.rate_edits import Written, scaled_rate, write_rate
 from dotexp.commands.workspace import Workspace
 from dotexp.components.registry import Registry
 from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind, Rule
@@ -104,10 +104,10 @@ def _bar(steps: int) -> Iterator[Callable[[int], None]]:
 
 
 def _write(resolved: Resolved, found: LrFind, chosen: Rule, registry: Registry) -> Written:
-    rate, text = found.suggestions[chosen], found.values[chosen]
-    if rate is None or text is None:
+    rate = found.suggestions[chosen]
+    if rate is None:
         raise RunError(f"nothing is written: the curve does not bear out a suggestion by `{chosen}`")
-    return write_rate(resolved, RateText(found.stage, text, rate / found.peak), registry)
+    return write_rate(resolved, scaled_rate(resolved, found.stage, rate / found.peak, registry), registry)
 
 
 def _tell(found: LrFind, chosen: Rule, written: Written) -> None:

@@ -17,6 +17,8 @@ from dotexp.cli.output import (
     set_option,
 )
 from dotexp.commands.workspace import Workspace
+from dotexp.experiment.checking import Overrides
+from dotexp.experiment.overrides import override_of
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import SpecError
 from dotexp.runs.folder import RunFolder, newest_unfinished
@@ -46,9 +48,9 @@ def command(
 
     Every spec is checked before the first one starts. SPEC is a file, or - for standard input.
     """
-    every = (*overrides, f"seed={seed}") if seed is not None else overrides
+    seeds = () if seed is None else (override_of("seed", seed, "--seed"),)
     workspace = Workspace(root, device)
-    checked = _load_all(workspace, specs, every)
+    checked = _load_all(workspace, specs, (*overrides, *seeds))
     from dotexp.cli.display import Display
 
     folders = []
@@ -62,7 +64,7 @@ def command(
         print_json({"format_version": 1, "runs": [row(folder) for folder in folders]})
 
 
-def _load_all(workspace: Workspace, specs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Resolved]:
+def _load_all(workspace: Workspace, specs: tuple[str, ...], overrides: Overrides) -> list[Resolved]:
     found = [workspace.check(spec, overrides) for spec in specs]
     if any(resolved is None for resolved, _ in found):
         raise SpecError([diagnostic for _, diagnostics in found for diagnostic in diagnostics])

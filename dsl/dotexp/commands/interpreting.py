@@ -8,8 +8,12 @@ from typing import Any
 
 from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run
 from dotexp.experiment.checking import Overrides
-from dotexp.experiment.text import value_text
-from dotexp.language.diagnostics import UsageError
+from dotexp.experiment.nodes import argument_nodes
+from dotexp.experiment.overrides import Override
+from dotexp.language.diagnostics import SpecError, UsageError
+from dotexp.language.parser import parse_value
+from dotexp.language.source import source_from_text
+from dotexp.language.syntax_tree import Call, ListValue
 from dotexp.planning.planner import make_plan
 from dotexp.runs.folder import DEFAULT_ROOT
 from dotexp.sdk.report import Section, Table
@@ -42,7 +46,7 @@ def interpret(
     root = Path(runs)
     folder = find_run(run, root)
     overrides = (set,) if isinstance(set, str) else tuple(set)
-    resolved = load_run(folder, [*overrides, f"report=[{_written(report, parameters)}]"])
+    resolved = load_run(folder, [*overrides, _asking_for(report, parameters)])
     store = DataStore()
     inference = make_plan(resolved, Probe(root, store))[0].inference
     sections: list[Section] = []
@@ -54,15 +58,16 @@ def interpret(
     return [block for section in sections for block in section.blocks if isinstance(block, Table)]
 
 
-def _written(report: str, parameters: Mapping[str, Any]) -> str:
-    """Write a call as the language does. Raises UsageError for a value that the language cannot write."""
-    if not parameters:
-        return report
-    try:
-        return f"{report}({', '.join(f'{name} = {value_text(_plain(value))}' for name, value in parameters.items())})"
-    except TypeError as error:
-        raise UsageError(f"`{report}`: {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    return tuple(_plain(item) for item in value) if isinstance(value, list | tuple) else value
+def _asking_for(report: str, parameters: Mapping[str, Any]) -> Override:
+    """Return an override that has this report alone made. Raises SpecError, or UsageError for an odd value."""
+    source = source_from_text(report, "report")
+    call, faults = parse_value(source)
+    if call is None:
+        raise SpecError(faults)
+    span = source.span(0, len(source.text))
+    if parameters and isinstance(call, Call):
+        try:
+            call = call._replace(arguments=(*(call.arguments or ()), *argument_nodes(parameters, span)))
+        except TypeError as error:
+            raise UsageError(f"`{report}`: {error}") from None
+    return Override(("report",), ListValue((call,), span), span)

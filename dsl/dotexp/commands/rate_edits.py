@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dotexp.components.bases import PolicyParams
 from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Experiment, Stage
-from dotexp.experiment.overrides import from_command_line
+from dotexp.experiment.nodes import with_values
+from dotexp.experiment.overrides import FLAG, Override, from_command_line
 from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.language.diagnostics import UsageError
-from dotexp.language.edits import Edit, edit_file, edited
-from dotexp.language.parser import parse, parse_value
-from dotexp.language.source import Source, Span
-from dotexp.language.syntax_tree import Call, ListValue, MapValue, Number, Param, Value
+from dotexp.language.edits import Edit, edit_file
+from dotexp.language.literals import number_value
+from dotexp.language.source import Source, Span, source_from_text
+from dotexp.language.syntax_tree import Argument, Call, ListValue, MapValue, Number, Param, Value, Word
 from dotexp.planning.stages import peak_rates
 
 _CLOSE = 0.01  # numbers are written with three digits
@@ -26,12 +26,17 @@ Peaks = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class RateText:
-    """A new learning rate in the form that the spec has it in, and how many times the one that the spec has it is."""
+class ScaledRate:
+    """A stage's scaled learning rate as a node of the syntax tree, and the scale factor."""
 
     stage: str
-    text: str
+    value: Value
     factor: float
+
+    @property
+    def text(self) -> str:
+        """The rate as a spec writes it."""
+        return _text(self.value)
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,13 @@ class Written:
 
 
 def peaks_of(experiment: Experiment, name: str) -> Peaks:
-    """Peak learning rates of a stage, by group. Raises UsageError, with the names there are, where there is none."""
+    """Return a stage's peak learning rates by group. Raises UsageError, with the stages' names, for an unknown one."""
     groups = [group.name for group in experiment.model.groups]
     return dict(zip(groups, peak_rates(_policy(stage_of(experiment, name)).lr, groups), strict=True))
 
 
 def stage_of(experiment: Experiment, name: str | None) -> Stage:
-    """A stage by its name, or the only one. Raises UsageError, with the names there are, where there is none."""
+    """Return a stage by its name, or the only one. Raises UsageError, with the stages' names, where there is none."""
     names = [stage.name for stage in experiment.stages]
     if name is None and len(names) == 1:
         return experiment.stages[0]
@@ -59,45 +64,50 @@ def stage_of(experiment: Experiment, name: str | None) -> Stage:
     return experiment.stages[names.index(name)]
 
 
-def scaled_rate(resolved: Resolved, stage: str, factor: float, registry: Registry) -> RateText:
-    """Write a stage's learning rate `factor` times as high, in its own form where that has this effect.
+def scaled_rate(resolved: Resolved, stage: str, factor: float, registry: Registry) -> ScaledRate:
+    """Scale a stage's learning rate, in the form that the spec has it in where that has this effect.
 
     Otherwise, as with a component whose numbers are not all rates, it is a number, a list or a map.
     """
-    value = _written(resolved, stage)
-    text = None if value is None else _scaled_text(value, resolved.params, factor)
-    if text is None or not _has_effect(resolved, stage, text, factor, registry):
-        text = _plain(peaks_of(resolved.experiment, stage), factor)
-    return RateText(stage, text, factor)
+    written = resolved.nodes.get(_path(stage))
+    value = None if written is None else _scaled_value(written, resolved.params, factor)
+    if value is None or not _has_effect(resolved, stage, value, factor, registry):
+        value = _plain(peaks_of(resolved.experiment, stage), factor)
+    return ScaledRate(stage, value, factor)
 
 
-def write_rate(resolved: Resolved, rate: RateText, registry: Registry) -> Written:
+def write_rate(resolved: Resolved, rate: ScaledRate, registry: Registry) -> Written:
     """Put a rate into the spec's file: where its numbers stand, be it in a `param`, and nowhere else.
 
-    The new text is checked first. Raises UsageError, saying what to write where, for a rate that stands elsewhere: in
-    a base file, a `stages` statement or an override, or nowhere, being a default.
+    The spec with the rate is checked first. Raises UsageError, saying what to write where, for a rate that stands
+    elsewhere: in a base file, a `stages` statement or an override, or nowhere, being a default.
     """
-    span = resolved.origins.get(_path(rate.stage))
+    span, value = resolved.origins.get(_path(rate.stage)), resolved.nodes.get(_path(rate.stage))
     if resolved.source.name.startswith("<"):
         raise UsageError(f"standard input cannot be written to: write lr = {rate.text} into the stage `{rate.stage}`")
-    value = _written(resolved, rate.stage)
-    if span is None or value is None or span.source != resolved.source:
+    if span is None or value is None or span.source != resolved.source or span in resolved.expansions:
         raise UsageError(_elsewhere(resolved, rate, span))
-    numbers = list(_numbers(value, span.source, resolved.params))
-    foreign = next((source for source, _ in numbers if source != resolved.source), None)
+    numbers = list(_numbers(value, resolved.params))
+    foreign = next((number.span.source for number in numbers if number.span.source != resolved.source), None)
     if foreign is not None:
         raise UsageError(_foreign_param(resolved, rate, foreign))
-    ways = [
-        [Edit(number.span.start, number.span.end, _scaled_number(number, rate.factor)) for _, number in numbers],
-        [Edit(value.span.start, value.span.end, rate.text)],
-    ]
-    for edits in ways:
-        after = _after(resolved, edits, registry) if edits else None
+    in_place = {number.span: _scaled_number(number, rate.factor) for number in numbers}
+    for values in (in_place, {value.span: rate.value}):
+        after = _resolved_with(resolved, values, registry) if values else None
         if after is not None and _scaled(resolved.experiment, after.experiment, rate.stage, rate.factor):
+            edits = [Edit(place.start, place.end, _text(new)) for place, new in values.items()]
             edit_file(resolved.source, edits)
-            places = tuple(dict.fromkeys(_place(Span(resolved.source, edit.start, edit.end)) for edit in sorted(edits)))
+            places = tuple(_place(place) for place in sorted(values, key=lambda each: each.start))
             return Written(places, _others(resolved.experiment, after.experiment, rate.stage))
     raise UsageError(f"{_place(span)} cannot be rewritten: write lr = {rate.text} yourself")
+
+
+def rate_text(rate: float, exponent: bool = True) -> str:
+    """Write a rate with three digits at most: `2.3e-3`, or `0.0023` without an exponent while that stays short."""
+    if not exponent and 1e-4 <= rate < 1e4:
+        return f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
+    digits, _, power = f"{rate:.2e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
 
 def _path(stage: str) -> str:
@@ -109,101 +119,101 @@ def _policy(stage: Stage) -> PolicyParams:
     return stage.fit.params
 
 
-def _written(resolved: Resolved, stage: str) -> Value | None:
-    """The value as it was written; None where it is a default."""
-    span = resolved.origins.get(_path(stage))
-    if span is None:
-        return None
-    document = parse_value(span.source)[0] if from_command_line(span.source) else parse(span.source)[0]
-    return next((value for value in _values(document) if span in _places_of(value)), None)
+# Values
 
 
-def _values(node: object) -> Iterator[Value]:
-    if isinstance(node, Value):
-        yield node
-    if isinstance(node, tuple):  # every node is one
-        for part in node:
-            yield from _values(part)
-
-
-def _places_of(value: Value) -> tuple[Span, ...]:
-    """Spans that stand for a value: its own, and a component's name."""
-    return (value.span, value.name.span) if isinstance(value, Call) else (value.span,)
-
-
-def _numbers(value: Value, source: Source, params: Mapping[str, Param]) -> Iterator[tuple[Source, Number]]:
-    """Every number in a value, with the source that it stands in; the names of params are followed."""
+def _numbers(value: Value, params: Mapping[str, Param]) -> Iterator[Number]:
+    """Yield every number in a value; the names of params are followed."""
     match value:
         case Number():
-            yield source, value
+            yield value
         case ListValue(items=items):
             for item in items:
-                yield from _numbers(item, source, params)
+                yield from _numbers(item, params)
         case MapValue(entries=entries):
             for _, entry in entries:
-                yield from _numbers(entry, source, params)
+                yield from _numbers(entry, params)
         case Call(arguments=None) if (param := _param(value, params)) is not None:
-            yield from _numbers(param.value, param.value.span.source, params)
+            yield from _numbers(param.value, params)
         case Call(arguments=arguments):
             for argument in arguments or ():
-                yield from _numbers(argument.value, source, params)
+                yield from _numbers(argument.value, params)
 
 
-def _scaled_text(value: Value, params: Mapping[str, Param], factor: float) -> str:
+def _scaled_value(value: Value, params: Mapping[str, Param], factor: float) -> Value:
     match value:
         case Number():
             return _scaled_number(value, factor)
         case ListValue(items=items):
-            return f"[{', '.join(_scaled_text(item, params, factor) for item in items)}]"
+            return value._replace(items=tuple(_scaled_value(item, params, factor) for item in items))
         case MapValue(entries=entries):
-            rows = (f"{key.span.text} = {_scaled_text(entry, params, factor)}" for key, entry in entries)
-            return f"{{{', '.join(rows)}}}"
+            return value._replace(entries=tuple((key, _scaled_value(item, params, factor)) for key, item in entries))
         case Call(arguments=None) if (param := _param(value, params)) is not None:
-            return _scaled_text(param.value, params, factor)
+            return _scaled_value(param.value, params, factor)
         case Call(arguments=arguments) if arguments:
-            owner = f"{value.owner.text}." if value.owner else ""
-            rows = (
-                (f"{each.name.text} = " if each.name else "") + _scaled_text(each.value, params, factor)
-                for each in arguments
-            )
-            return f"{owner}{value.name.text}({', '.join(rows)})"
-    return value.span.text
+            scaled = (each._replace(value=_scaled_value(each.value, params, factor)) for each in arguments)
+            return value._replace(arguments=tuple(scaled))
+    return value
 
 
 def _param(call: Call, params: Mapping[str, Param]) -> Param | None:
     return params.get(call.name.text) if call.arguments is None and call.owner is None else None
 
 
-def _scaled_number(number: Number, factor: float) -> str:
-    return rate_text(number.value * factor, exponent="e" in number.span.text.lower())
+def _scaled_number(number: Number, factor: float) -> Number:
+    return _number(number.value * factor, exponent="e" in number.span.text.lower())
 
 
-def rate_text(rate: float, exponent: bool = True) -> str:
-    """Write a rate with three digits at most: `2.3e-3`, or `0.0023` without an exponent while that stays short."""
-    if not exponent and 1e-4 <= rate < 1e4:
-        return f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
-    digits, _, power = f"{rate:.2e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+def _number(rate: float, exponent: bool = True) -> Number:
+    """Return a rate's node, of three digits, whose span is its text."""
+    source = source_from_text(rate_text(rate, exponent))
+    return Number(number_value(source.text), source.span(0, len(source.text)))
 
 
-def _plain(peaks: Peaks, factor: float) -> str:
-    rates = {name: None if peak is None else rate_text(peak * factor) for name, peak in peaks.items()}
-    given = {name: text for name, text in rates.items() if text is not None}
-    if len(given) < len(rates):
-        return f"{{{', '.join(f'{name} = {text}' for name, text in given.items())}}}"
-    return next(iter(given.values())) if len(set(given.values())) == 1 else f"[{', '.join(given.values())}]"
+def _plain(peaks: Peaks, factor: float) -> Value:
+    """Return scaled peak rates as a number, a list, or a map where a group has none."""
+    rates = {name: _number(peak * factor) for name, peak in peaks.items() if peak is not None}
+    first = next(iter(rates.values()))
+    if len(rates) < len(peaks):
+        return MapValue(tuple((Word(name, first.span), rate) for name, rate in rates.items()), first.span)
+    return first if len({rate.value for rate in rates.values()}) == 1 else ListValue(tuple(rates.values()), first.span)
 
 
-def _has_effect(resolved: Resolved, stage: str, text: str, factor: float, registry: Registry) -> bool:
-    overrides = (*resolved.overrides, f"{_path(stage)}={text}")
-    after, _ = resolve(resolved.source, registry, overrides)
+def _text(value: Value) -> str:
+    """Write a value out; every number's span is its text."""
+    match value:
+        case ListValue(items=items):
+            return f"[{', '.join(_text(item) for item in items)}]"
+        case MapValue(entries=entries):
+            return f"{{{', '.join(f'{_key(key)} = {_text(entry)}' for key, entry in entries)}}}"
+        case Call(arguments=arguments) if arguments:
+            owner = f"{value.owner.text}." if value.owner else ""
+            return f"{owner}{value.name.text}({', '.join(_argument(each) for each in arguments)})"
+    return value.span.text
+
+
+def _key(key: Word) -> str:
+    quoted = key.span.text.startswith('"')
+    return key.span.text if quoted else key.text
+
+
+def _argument(argument: Argument) -> str:
+    return (f"{argument.name.text} = " if argument.name else "") + _text(argument.value)
+
+
+# Effects
+
+
+def _has_effect(resolved: Resolved, stage: str, value: Value, factor: float, registry: Registry) -> bool:
+    path = tuple(_path(stage).split("."))
+    others = [override for override in resolved.overrides if override.path != path]
+    after, _ = resolve(resolved.document, registry, (*others, Override(path, value, value.span)))
     return after is not None and _scaled(resolved.experiment, after.experiment, stage, factor)
 
 
-def _after(resolved: Resolved, edits: list[Edit], registry: Registry) -> Resolved | None:
-    """What the edited text resolves to; None where it does not check."""
-    source = resolved.source
-    return resolve(Source(source.name, edited(source.text, edits), source.folder), registry, resolved.overrides)[0]
+def _resolved_with(resolved: Resolved, values: Mapping[Span, Value], registry: Registry) -> Resolved | None:
+    """Resolve the document with other values in places; None where it does not check."""
+    return resolve(with_values(resolved.document, values), registry, resolved.overrides)[0]
 
 
 def _scaled(before: Experiment, after: Experiment, stage: str, factor: float) -> bool:
@@ -226,30 +236,33 @@ def _others(before: Experiment, after: Experiment, stage: str) -> tuple[str, ...
     return (*changed, *(f"stage `{one.name}`" for one, two in pairs if one != two and one.name != stage))
 
 
+# Messages
+
+
 def _place(span: Span) -> str:
     return f"{span.source.name}:{span.line}:{span.column}"
 
 
-def _elsewhere(resolved: Resolved, rate: RateText, span: Span | None) -> str:
+def _elsewhere(resolved: Resolved, rate: ScaledRate, span: Span | None) -> str:
     lr = f"lr = {rate.text}"
     if span is None:
         return f"the stage `{rate.stage}` has its learning rate by default: write {lr} into its `fit`"
     if from_command_line(span.source):
-        return f"the learning rate was given with --set: give --set {_path(rate.stage)}='{rate.text}' in its place"
-    if Path(span.source.name).exists():
+        return f"the learning rate was given with {FLAG}: give {FLAG} {_path(rate.stage)}='{rate.text}' in its place"
+    if span in resolved.expansions:
         return (
-            f"the learning rate stands in the base file, at {_place(span)}: write {lr} there, for every spec that"
-            f" extends it, or repeat the stage `{rate.stage}` with it in {resolved.source.name}"
+            f"the stage `{rate.stage}` is one that the `stages` statement of {span.source.name} stands for: write it"
+            f" out with {lr} (`spec-runner resolve` prints it), or change the statement's own arguments"
         )
     return (
-        f"the stage `{rate.stage}` is one that the `stages` statement of {resolved.source.name} stands for: write it"
-        f" out with {lr} (`spec-runner resolve` prints it), or change the statement's own arguments"
+        f"the learning rate stands in the base file, at {_place(span)}: write {lr} there, for every spec that"
+        f" extends it, or repeat the stage `{rate.stage}` with it in {resolved.source.name}"
     )
 
 
-def _foreign_param(resolved: Resolved, rate: RateText, source: Source) -> str:
+def _foreign_param(resolved: Resolved, rate: ScaledRate, source: Source) -> str:
     if from_command_line(source):
-        return f"the learning rate was given with {source.name}: give --set {_path(rate.stage)}='{rate.text}' as well"
+        return f"the learning rate was given with {source.name}: give {FLAG} {_path(rate.stage)}='{rate.text}' as well"
     return (
         f"the learning rate is a param of the base file {source.name}: write the param with its new value into"
         f" {resolved.source.name}, where it takes the base's place, so that it comes to lr = {rate.text}"

@@ -122,5 +122,5 @@ def _event_bus(registry: Registry, listener: Listener | None) -> EventBus:
 
 
 def _as_written(resolved: Resolved) -> str:
-    overrides = "".join(f"# --set {override}\n" for override in resolved.overrides)
+    overrides = "".join(f"# --set {override.text}\n" for override in resolved.overrides)
     return overrides + resolved.source.text

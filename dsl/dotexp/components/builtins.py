@@ -32,7 +32,7 @@ def dotexp_kinds() -> Sequence[Kind]:
         Kind("optimizer", "optimizers", ("groups",), "a torch optimizer", OptimizerFacts),
         Kind("policy", "policies", ("steps", "steps_per_epoch"), "`Schedule`; no torch", params=PolicyParams),
         Kind("learning_rate", "learning rates", ("groups",), "a rate for each group; no torch"),
-        Kind("stages", "stages", (), "the text of the stages it stands for; no torch"),
+        Kind("stages", "stages", (), "the stages it stands for, each a `StageTemplate`; no torch"),
         Kind("metric", "metrics", ("facts",), "`Metric`, such as one of torchmetrics", MetricFacts),
         Kind("callback", "callbacks", (), "`Callback`", CallbackFacts),
         Kind("report", "reports", (), "a function of a `Subject` that returns `Section`s", ReportFacts),

@@ -34,6 +34,17 @@ class Expected(NamedTuple):
     entries: Expected | None = None
 
     @property
+    def takes_text(self) -> bool:
+        """Whether text is accepted, a path's or other."""
+        return self.text or self.path
+
+    @property
+    def only_text(self) -> bool:
+        """Whether nothing but text, or none, is accepted."""
+        others = self._replace(text=False, path=False, none=False)
+        return self.takes_text and others == Expected()
+
+    @property
     def members(self) -> tuple[str, ...]:
         """Names of the enums' members."""
         return tuple(member.value for enum in self.enums for member in enum)

@@ -49,10 +49,14 @@ UNKNOWN_FACTS = Facts()
 
 @dataclass
 class Binder:
-    """Makes drafts of calls and components of drafts. `origins` gathers where each value was written, by its path."""
+    """Makes drafts of calls and components of drafts.
+
+    `origins` gathers where each value was written, by its path, and `nodes` the values as written.
+    """
 
     scope: Scope
     origins: dict[str, Span] = field(default_factory=dict)
+    nodes: dict[str, Value] = field(default_factory=dict)
 
     def draft(self, written: Call, kinds: tuple[str, ...]) -> Draft | None:
         """Look a call's component up and give every argument its parameter's name."""
@@ -143,7 +147,7 @@ class Binder:
         converter = Converter(self.scope, self._nested)
         for name, value in draft.arguments.items():
             place = f"{path}.{name}"
-            self.origins[place] = value.span
+            self.origins[place], self.nodes[place] = value.span, value
             expected = expected_for(draft.component.params.model_fields[name])
             values[name] = converter.convert(value, expected, f"`{name}` of {draft.component.name}", place)
         missing = set(self._missing(draft))

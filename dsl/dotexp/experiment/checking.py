@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dotexp.components.registry import Registry, load_registry
+from dotexp.experiment.overrides import Override, parse_overrides
 from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.language.decoding import LARGEST, read_bounded
-from dotexp.language.diagnostics import Diagnostic, SpecError, UsageError
-from dotexp.language.parser import read
+from dotexp.language.diagnostics import Collector, Diagnostic, SpecError, UsageError
+from dotexp.language.parser import parse, read
+from dotexp.language.source import Source
 
 SpecPath = str | Path
-Overrides = str | Sequence[str]
+Overrides = str | Sequence[str | Override]
 """One override, `path=value`, or several."""
 STDIN = "-"
 
@@ -28,7 +30,19 @@ def check(
     source, faults = read(data, name, folder)
     if any(d.severity == "error" for d in faults):
         return None, faults
-    return resolve(source, registry or load_registry(), (set,) if isinstance(set, str) else tuple(set))
+    return check_source(source, registry or load_registry(), set)
+
+
+def check_source(
+    source: Source, registry: Registry, set: Overrides = ()
+) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
+    """Check a spec's text as `check` does a file."""
+    collector = Collector()
+    overrides = parse_overrides((set,) if isinstance(set, str) else set, collector)
+    resolved, diagnostics = resolve(parse(source), registry, overrides)
+    if not collector.diagnostics:
+        return resolved, diagnostics
+    return None, Collector([*collector.diagnostics, *diagnostics]).sorted()
 
 
 def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None) -> Resolved:

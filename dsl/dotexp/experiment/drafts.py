@@ -10,7 +10,7 @@ from dotexp.experiment.binding import Binder, Draft
 from dotexp.experiment.experiment import Runtime
 from dotexp.experiment.merge import Merged
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, in_place
-from dotexp.language.source import Source, Span
+from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, Component, Freeze, Listing, StageBlock, Unread, Value, Word
 
 RUNTIME = ComponentDeclaration("runtime", "runtime", Runtime, build="dotexp.experiment.experiment:Runtime")
@@ -40,7 +40,9 @@ class StageDraft:
 class Drafts:
     """The drafts in force and the lists of components, each by keyword, and the stages in order.
 
-    `faulty` are the keywords of statements outside stages that name no known component, or are unread.
+    `expansions` are the places of the statements that a component expands to stages; `expanded` is false where one of
+    them has a fault, so that its stages are unknown. `faulty` are the keywords of statements outside stages that name
+    no known component, or are unread.
     """
 
     binder: Binder
@@ -48,7 +50,7 @@ class Drafts:
     seed: Value | None = None
     listings: dict[str, tuple[Call, ...]] = field(default_factory=dict)
     stages: dict[str, StageDraft] = field(default_factory=dict)
-    generated: dict[Source, Span] = field(default_factory=dict)
+    expansions: set[Span] = field(default_factory=set)
     faulty: set[str] = field(default_factory=set)
     expanded: bool = True
 

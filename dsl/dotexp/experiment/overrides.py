@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dotexp.language.diagnostics import Collector
+from dotexp.experiment.nodes import value_node
+from dotexp.experiment.text import value_text
+from dotexp.language.diagnostics import Collector, Related
+from dotexp.language.keywords import BY_WORD
 from dotexp.language.parser import parse_freeze, parse_value
 from dotexp.language.source import Source, Span, source_from_text
 from dotexp.language.syntax_tree import Freeze, Param, Text, Value
@@ -26,27 +29,57 @@ class Override(NamedTuple):
         """The path as written."""
         return ".".join(self.path)
 
+    @property
+    def text(self) -> str:
+        """The whole as it is written behind `--set`."""
+        return f"{self.said}={self.span.source.text}"
 
-def parse_overrides(texts: Iterable[str], collector: Collector) -> list[Override]:
-    """Parse assignments; relative paths in them start at the current folder."""
-    overrides = []
+
+def override_of(path: str, value: object, flag: str = FLAG) -> Override:
+    """Return an override with a Python value in place of text; `flag` stands for it in diagnostics.
+
+    Raises TypeError where the language has no such value.
+    """
+    source = source_from_text(value_text(value), f"{flag} {path}" if flag == FLAG else flag)
+    span = source.span(0, len(source.text))
+    return Override(tuple(path.split(".")), value_node(value, span), span)
+
+
+def parse_overrides(texts: Iterable[str | Override], collector: Collector) -> list[Override]:
+    """Parse assignments, reporting those that cannot be; relative paths in them start at the current folder."""
+    overrides: list[Override] = []
     for text in texts:
-        left, equals, right = text.partition("=")
-        path = tuple(part.strip() for part in left.split("."))
-        if not equals or not all(path) or not right.strip():
-            source = source_from_text(text, FLAG)
-            message = "an override is written path=value"
-            collector.report("E212", message, source.span(0, len(source.text)), help="for example optimizer.wd=0.1")
+        override = text if isinstance(text, Override) else _parsed(text, collector)
+        if override is None:
             continue
-        source = source_from_text(right.strip(), f"{FLAG} {left.strip()}", Path())
-        value, faults = parse_freeze(source) if _is_freeze(path) else parse_value(source)
-        span = source.span(0, len(source.text))
-        if faults and _may_be_path(source.text):
+        twice = next((each for each in overrides if each.path == override.path), None)
+        if twice is None:
+            overrides.append(override)
+        else:
+            related = (Related("first given here", twice.span),)
+            collector.report("E202", f"`{override.said}` is given twice", override.span, related=related)
+    return overrides
+
+
+def _parsed(text: str, collector: Collector) -> Override | None:
+    left, equals, right = text.partition("=")
+    path = tuple(part.strip() for part in left.split("."))
+    if not equals or not all(path) or not right:
+        source = source_from_text(text, FLAG)
+        message = "an override is written path=value"
+        collector.report("E212", message, source.span(0, len(source.text)), help="for example optimizer.wd=0.1")
+        return None
+    source = source_from_text(right.strip() or right, f"{FLAG} {left.strip()}", Path())
+    span = source.span(0, len(source.text))
+    if not _is_freeze(path):
+        value, faults = parse_value(source)
+        if faults and not source.text.startswith(('"', 'r"')):  # it may be text whose quotes the shell took away
             value, faults = Text(source.text, span, faults), ()
         collector.extend(faults)
-        if value is not None:
-            overrides.append(Override(path, value, span))
-    return overrides
+        return None if value is None else Override(path, value, span)
+    freeze, faults = parse_freeze(source)
+    collector.extend(faults)
+    return None if freeze is None else Override(path, freeze, span)
 
 
 def from_command_line(source: Source) -> bool:
@@ -54,20 +87,30 @@ def from_command_line(source: Source) -> bool:
     return source.name.startswith(FLAG)
 
 
-def _may_be_path(text: str) -> bool:
-    return ("/" in text or "\\" in text or "." in text) and not any(sign in text for sign in '"[]{}()=,')
+def whole_override(value: Value) -> bool:
+    """Whether a value is all that an override assigns, so that text in it needs no quotes."""
+    return from_command_line(value.span.source) and (value.span.start, value.span.end) == (
+        0,
+        len(value.span.source.text),
+    )
+
+
+def may_be_path(text: str) -> bool:
+    """Whether text looks like a path, and like nothing else that the language has."""
+    plain = not any(sign in text for sign in '"[]{}()=,') and " #" not in text
+    return plain and any(sign in text for sign in "/\\.")
 
 
 def _is_freeze(path: tuple[str, ...]) -> bool:
-    return len(path) == 3 and path[0] == "stage" and path[2] == "freeze"
+    return len(path) == 3 and path[0] == "stage" and path[2] == BY_WORD["freeze"].path
 
 
 def override_params(
     params: Mapping[str, Param], overrides: Iterable[Override]
 ) -> tuple[dict[str, Param], list[Override]]:
-    """Give params the values set for them; return them and the overrides that are left."""
+    """Give params the values set for them; return them and the overrides that are left, whole components first."""
     changed, rest = dict(params), []
-    for override in overrides:
+    for override in sorted(overrides, key=lambda each: len(each.path)):
         param = changed.get(override.path[0]) if len(override.path) == 1 else None
         if param is None or isinstance(override.value, Freeze):
             rest.append(override)

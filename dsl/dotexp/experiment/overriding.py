@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dotexp.components.templates import StageTemplate
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.binding import Binder, Draft
 from dotexp.experiment.drafts import Drafts, draft_stage, draft_statements
 from dotexp.experiment.merge import PARTS, STAGES, WHOLE, Merged
+from dotexp.experiment.nodes import stage_node
 from dotexp.experiment.overrides import Override
 from dotexp.language.diagnostics import Related, closest
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, Keyword, in_place
-from dotexp.language.parser import parse
-from dotexp.language.source import source_from_text
 from dotexp.language.syntax_tree import (
     Argument,
     Call,
@@ -22,6 +22,7 @@ from dotexp.language.syntax_tree import (
     Freeze,
     ListValue,
     StageBlock,
+    Text,
     Value,
     Word,
 )
@@ -75,12 +76,9 @@ def _expand(statement: Component, overrides: Sequence[Override], drafts: Drafts)
     if bound is None or not bound.sound:
         drafts.expanded = False
         return []
-    use = bound.use
-    source = source_from_text(use.build(), f"stages {use.name}", statement.span.source.folder)
-    drafts.generated[source] = statement.span
-    document, faults = parse(source)
-    binder.scope.collector.extend(faults)
-    return [each for each in document.statements if isinstance(each, StageBlock)]
+    templates: Sequence[StageTemplate] = bound.use.build()
+    drafts.expansions.add(statement.span)
+    return [stage_node(template, statement.span) for template in templates]
 
 
 # Overrides outside stages
@@ -162,6 +160,9 @@ def _changed(draft: Draft | None, override: Override, rest: tuple[str, ...], kin
         return None if draft is None else _change(draft, override, rest, binder)
     if isinstance(override.value, Call):
         return binder.draft(override.value, (kind,))
+    if isinstance(override.value, Text) and override.value.faults:
+        binder.scope.collector.extend(override.value.faults)
+        return None
     binder.scope.collector.report("E206", f"`{override.said}` takes a {kind}", override.span)
     return None
 
@@ -209,7 +210,9 @@ def _calls(override: Override, keyword: Keyword, binder: Binder) -> tuple[Call, 
         return ()
     items = override.value.items if isinstance(override.value, ListValue) else (override.value,)
     calls = tuple(item for item in items if isinstance(item, Call))
-    if len(calls) < len(items):
+    if isinstance(override.value, Text) and override.value.faults:
+        binder.scope.collector.extend(override.value.faults)
+    elif len(calls) < len(items):
         message = f"`{keyword.word}` takes components of the kind {keyword.kind}, in brackets where there are several"
         binder.scope.collector.report("E206", message, override.span)
     return calls

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dotexp.components.registry import Registry
 from dotexp.experiment.assemble import assemble
 from dotexp.experiment.binding import Binder
+from dotexp.experiment.drafts import Drafts
 from dotexp.experiment.experiment import Experiment
-from dotexp.experiment.merge import merge
-from dotexp.experiment.overrides import override_params, parse_overrides
+from dotexp.experiment.merge import Merged, merge
+from dotexp.experiment.overrides import Override, override_params
 from dotexp.experiment.overriding import make_drafts
 from dotexp.experiment.scope import Scope, drop_circles
 from dotexp.language.decoding import read_bounded
 from dotexp.language.diagnostics import Collector, Diagnostic
+from dotexp.language.keywords import STAGE, TOP, in_place
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source, Span
-from dotexp.language.syntax_tree import Document, Extends, Param
+from dotexp.language.syntax_tree import Document, Extends, Param, Value
 
 
 class Resolved(NamedTuple):
-    """An experiment, where its values were written, the warnings, the text and overrides it came from, its params."""
+    """An experiment, and what it was made of.
+
+    `origins` is where each value was written, by its path, and `nodes` the value as written; `expansions` are the
+    places of statements that a component expands to stages.
+    """
 
     experiment: Experiment
     origins: Mapping[str, Span]
     diagnostics: tuple[Diagnostic, ...]
-    source: Source
-    overrides: tuple[str, ...] = ()
+    document: Document
+    overrides: tuple[Override, ...] = ()
     params: Mapping[str, Param] = MappingProxyType({})
+    nodes: Mapping[str, Value] = MappingProxyType({})
+    expansions: Collection[Span] = ()
+
+    @property
+    def source(self) -> Source:
+        """The text of the spec."""
+        return self.document.source
 
 
 _OF_A_LOST_BASE = ("E201", "E208", "E212", "E214", "W501")
@@ -38,14 +51,32 @@ _OF_A_LOST_BASE = ("E201", "E208", "E212", "E214", "W501")
 
 
 def resolve(
-    source: Source, registry: Registry, overrides: Sequence[str] = ()
+    document: Document, registry: Registry, overrides: Sequence[Override] = ()
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
-    """Parse and resolve text: the experiment (None where there is an error), and every diagnostic in one pass."""
-    collector = Collector()
-    document, faults = parse(source)
-    collector.extend(faults)
+    """Resolve a document: the experiment (None where there is an error), and every diagnostic, the document's too.
+
+    Opens no file but the bases that the document extends.
+    """
+    collector = Collector(list(document.faults))
     merged = merge(document, _Opener(collector), collector)
-    params, rest = override_params(merged.params, parse_overrides(overrides, collector))
+    experiment, drafts, params = _experiment(merged, registry, overrides, collector)
+    if experiment is not None:
+        _report_idle(experiment, merged, registry, overrides, collector)
+    found = [each for each in collector.diagnostics if merged.complete or each.code not in _OF_A_LOST_BASE]
+    diagnostics = _in_order(found, drafts.expansions)
+    if experiment is None or collector.failed:
+        return None, diagnostics
+    binder = drafts.binder
+    resolved = Resolved(
+        experiment, binder.origins, diagnostics, document, tuple(overrides), params, binder.nodes, drafts.expansions
+    )
+    return resolved, diagnostics
+
+
+def _experiment(
+    merged: Merged, registry: Registry, overrides: Sequence[Override], collector: Collector
+) -> tuple[Experiment | None, Drafts, Mapping[str, Param]]:
+    params, rest = override_params(merged.params, overrides)
     sound = drop_circles(params, collector)
     undefined = frozenset({*merged.unread_params, *params} - sound.keys())
     binder = Binder(Scope(registry, collector, sound, undefined=undefined))
@@ -54,19 +85,37 @@ def resolve(
     for name, param in sound.items():
         if name not in binder.scope.used and name not in merged.unread_names:
             collector.report("W501", f"nothing uses the param `{name}`", param.name.span)
-    found = [each for each in collector.diagnostics if merged.complete or each.code not in _OF_A_LOST_BASE]
-    diagnostics = _place(found, drafts.generated)
-    if experiment is None or collector.failed:
-        return None, diagnostics
-    return Resolved(experiment, binder.origins, diagnostics, source, tuple(overrides), params), diagnostics
+    return experiment, drafts, params
 
 
-def _place(diagnostics: Sequence[Diagnostic], generated: Mapping[Source, Span]) -> tuple[Diagnostic, ...]:
-    """Put diagnostics in the order of the text; those in expanded text point at the statement expanded."""
+def _report_idle(
+    experiment: Experiment,
+    merged: Merged,
+    registry: Registry,
+    overrides: Sequence[Override],
+    collector: Collector,
+) -> None:
+    """W509 for each override without which the run would be the same."""
+    for override in overrides:
+        others = [each for each in overrides if each is not override]
+        without, _, _ = _experiment(merged, registry, others, Collector())
+        if without is not None and _effective(without) == _effective(experiment):
+            same = without == experiment
+            help = "it has this value already" if same else "every stage replaces it: set it in the stages"
+            collector.report("W509", f"`{override.said}` changes nothing", override.span, help=help)
+
+
+def _effective(experiment: Experiment) -> tuple[Any, ...]:
+    """What of an experiment a run depends on: of what a stage may replace, what is in force in the stages."""
+    replaced = {each.field for each in in_place(STAGE) if TOP in each.places} - {"data"}
+    return tuple(value for name, value in experiment if name not in replaced)
+
+
+def _in_order(diagnostics: Sequence[Diagnostic], expansions: Collection[Span]) -> tuple[Diagnostic, ...]:
+    """Put diagnostics in the order of the text; none suggests a text for a statement of which it concerns a part."""
     placed = Collector()
-    for diagnostic in diagnostics:
-        span = generated.get(diagnostic.span.source) if diagnostic.span else None
-        placed.add(diagnostic if span is None else replace(diagnostic, span=span, suggestion=None, related=()))
+    for each in diagnostics:
+        placed.add(replace(each, suggestion=None, related=()) if each.span in expansions else each)
     return placed.sorted()
 
 
@@ -87,6 +136,6 @@ class _Opener:
         self.collector.extend(faults)
         if faults:
             return None
-        document, more = parse(base)
-        self.collector.extend(more)
+        document = parse(base)
+        self.collector.extend(document.faults)
         return document

@@ -127,7 +127,7 @@ def value_text(value: Any) -> str:
             return f"{low!r}..{high!r}"
         case Use():
             return use_text(value)
-        case tuple():
+        case tuple() | list():
             return f"[{', '.join(value_text(item) for item in value)}]"
         case dict():
             entries = (f"{_quoted(key)} = {value_text(item)}" for key, item in value.items())

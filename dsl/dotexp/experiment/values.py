@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from dotexp.components.component import Use
 from dotexp.components.params import Range, former_members_of
 from dotexp.experiment.accepted import Expected
-from dotexp.experiment.overrides import from_command_line
+from dotexp.experiment.overrides import FLAG, from_command_line, may_be_path, whole_override
 from dotexp.experiment.scope import Scope
-from dotexp.language.diagnostics import closest
+from dotexp.language.diagnostics import Diagnostic, closest
+from dotexp.language.literals import quote
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, Constant, Faulty, ListValue, MapValue, Number, NumberRange, Text, Value
+
+
+def _is_text_or_none(value: Value, expected: Expected) -> bool:
+    return isinstance(value, Text) or (isinstance(value, Constant) and value.value is None and expected.none)
+
+
+def _with_quotes(fault: Diagnostic, value: Text) -> Diagnostic:
+    """Say of text on the command line that is no value how it is quoted."""
+    path = value.span.source.name.removeprefix(f"{FLAG} ")
+    return replace(fault, help=f"text stands in quotes, as in {FLAG} '{path}={quote(value.value)}'")
 
 
 class Bad:
@@ -41,6 +52,8 @@ class Converter:
         value = self.scope.follow(written)
         if self.scope.is_undefined(value):
             return BAD
+        if expected.only_text and whole_override(value) and not _is_text_or_none(value, expected):
+            value = Text(value.span.source.text, value.span)
         match value:
             case Faulty():
                 return BAD
@@ -83,13 +96,15 @@ class Converter:
         if "\0" in value.value:
             self.scope.collector.report("E206", f"{label} holds a NUL character", written.span)
             return BAD
+        if value.faults and not (expected.only_text or (expected.takes_text and may_be_path(value.value))):
+            self.scope.collector.extend(
+                _with_quotes(fault, value) if expected.takes_text else fault for fault in value.faults
+            )
+            return BAD
         if expected.text:
             return value.value
         if expected.path:
             return Path(os.path.normpath(value.span.source.folder / value.value))
-        if value.faults:
-            self.scope.collector.extend(value.faults)
-            return BAD
         known = (*expected.members, *(n for kind in expected.kinds for n in self.scope.registry.names(kind)))
         bare = value.value if value.value in known else None
         return self._wrong(written, expected, label, "quoted text, and quoted text is never a name", bare)

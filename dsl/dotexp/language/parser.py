@@ -42,8 +42,8 @@ DEEPEST = 64
 """Brackets inside brackets."""
 
 
-def parse(source: Source) -> tuple[Document, tuple[Diagnostic, ...]]:
-    """Read a spec's text: the statements that could be understood, and every fault in the order of the text.
+def parse(source: Source) -> Document:
+    """Read a spec's text: its statements, and every fault in the order of the text.
 
     Raises nothing, whatever the text.
     """
@@ -56,19 +56,19 @@ def parse(source: Source) -> tuple[Document, tuple[Diagnostic, ...]]:
     if FORMER:
         statements = tuple(_current(statement, faults) for statement in statements)
     faults += [fault for statement in statements if (fault := _name_fault(statement)) is not None]
-    return Document(source, statements), _in_order(faults)
+    return Document(source, statements, _in_order(faults))
 
 
 def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
     """Read one value, as it stands behind `--set path=`; None where it cannot be understood."""
-    run = _Run(source, "only_value")
+    run = _Run(source, "only_value", comments=False)
     value: Value | None = run.parse()
     return (None if run.faults else value), _in_order(run.faults)
 
 
 def parse_freeze(source: Source) -> tuple[Freeze | None, tuple[Diagnostic, ...]]:
     """Read one freeze statement, with or without its keyword: `before layer4`, `freeze body`, `unfreeze`."""
-    run = _Run(source, "only_freeze")
+    run = _Run(source, "only_freeze", comments=False)
     freeze: Freeze | None = run.parse()
     return (None if run.faults else freeze), _in_order(run.faults)
 
@@ -105,8 +105,12 @@ _PLACES = {each.terminal: each.places[0] for each in KEYWORDS if len(each.places
 class _Run:
     """One parse: feeds lexemes to Lark's parser, and mends or gives up what it refuses."""
 
-    def __init__(self, source: Source, start: str) -> None:
+    def __init__(self, source: Source, start: str, comments: bool = True) -> None:
         lexemes, faults = tokenise(source)
+        if not comments:
+            faults += [
+                _no_comment(lexeme.span) for lexeme in lexemes if lexeme.type == "COMMENT" and lexeme.text[0] == "#"
+            ]
         end = len(source.text)
         self.lexemes = [lexeme for lexeme in lexemes if lexeme.type not in TRIVIA]
         self.lexemes.append(Lexeme(END, "", source, end, end))
@@ -274,6 +278,11 @@ def _current(statement: Statement, faults: list[Diagnostic]) -> Statement:
     if isinstance(statement, Component | Listing | Unread):
         statement = statement._replace(keyword=Word(current, lead.span))
     return statement
+
+
+def _no_comment(span: Span) -> Diagnostic:
+    help = "text with a `#` in it stands in double quotes, which the shell takes away unless they are quoted themselves"
+    return Diagnostic("E103", "`#` starts a comment in a file alone", span, help=help)
 
 
 def _name_fault(statement: Statement) -> Diagnostic | None:

@@ -235,7 +235,8 @@ Statement = Version | Extends | ExperimentName | Seed | Param | Component | List
 
 
 class Document(NamedTuple):
-    """A whole file: its statements in the order written."""
+    """A whole file: its statements in the order written, and every fault in it, in the order of the text."""
 
     source: Source
     statements: tuple[Statement, ...]
+    faults: tuple[Diagnostic, ...] = ()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dotexp.components.kinds import *
     from dotexp.components.params import *
     from dotexp.components.tasks import *
+    from dotexp.components.templates import *
     from dotexp.language.diagnostics import *
     from dotexp.sdk.answers import *
     from dotexp.sdk.callback import *
@@ -42,6 +43,7 @@ HOMES = {
         "ForTasks FormerName OfKind OncePerExperiment Params Percent Positional Range former_members"
     ),
     "dotexp.components.tasks": "Answer Task",
+    "dotexp.components.templates": "ComponentTemplate StageTemplate",
     "dotexp.language.diagnostics": "ComponentError DotexpError Problem RunError SpecError UsageError",
     "dotexp.sdk.answers": "numbers one_class several_classes",
     "dotexp.sdk.callback": "Callback EpochRow Training",
