@@ -81,6 +81,7 @@ def test_the_resolved_text_says_the_same(registry: Registry) -> None:
     [
         ("callbacks=none", ([], [])),
         ("callbacks=mixing", (["mixing"], ["mixing"])),
+        ("callbacks=mixing, patience(1)", (["mixing", "patience"], ["mixing", "patience"])),
         ("callbacks=[mixing, patience(1)]", (["mixing", "patience"], ["mixing", "patience"])),
         ("stage.head.callbacks=none", ([], ["patience", "mixing"])),
         ("stage.head.callbacks=[patience]", (["patience"], ["patience", "mixing"])),

@@ -268,7 +268,7 @@ def test_the_internals_of_lark_that_recovery_uses() -> None:
     assert state.state_stack == [state.parse_conf.start_state] and state.value_stack == []
     assert state.parse_conf.states[state.state_stack[0]]["SEED"][0] is Shift
     assert state.parse_conf.states is state.parse_conf.parse_table.states
-    assert set(state.parse_conf.parse_table.end_states) == {"start", "only_value", "only_freeze"}
+    assert set(state.parse_conf.parse_table.end_states) == {"start", "only_value", "only_freeze", "only_listing"}
     lists = language().lists
     assert set(lists.values()) == {"top", "model", "stage"} and lists[state.state_stack[0]] == "top"
 

@@ -11,9 +11,9 @@ from dotexp.experiment.checking import Overrides
 from dotexp.experiment.nodes import argument_nodes
 from dotexp.experiment.overrides import Override
 from dotexp.language.diagnostics import SpecError, UsageError
-from dotexp.language.parser import parse_value
+from dotexp.language.parser import parse_listing
 from dotexp.language.source import source_from_text
-from dotexp.language.syntax_tree import Call, ListValue
+from dotexp.language.syntax_tree import Call
 from dotexp.planning.planner import make_plan
 from dotexp.runs.folder import DEFAULT_ROOT
 from dotexp.sdk.report import Section, Table
@@ -61,13 +61,17 @@ def interpret(
 def _asking_for(report: str, parameters: Mapping[str, Any]) -> Override:
     """Return an override that has this report alone made. Raises SpecError, or UsageError for an odd value."""
     source = source_from_text(report, "report")
-    call, faults = parse_value(source)
-    if call is None:
+    calls, faults = parse_listing(source)
+    if calls is None:
         raise SpecError(faults)
     span = source.span(0, len(source.text))
-    if parameters and isinstance(call, Call):
+    if parameters:
+        first, *others = calls.items or (None,)
+        if not isinstance(first, Call) or others:
+            raise UsageError(f"`{report}` is not one report, whose parameters {', '.join(parameters)} could be")
         try:
-            call = call._replace(arguments=(*(call.arguments or ()), *argument_nodes(parameters, span)))
+            call = first._replace(arguments=(*(first.arguments or ()), *argument_nodes(parameters, span)))
         except TypeError as error:
             raise UsageError(f"`{report}`: {error}") from None
-    return Override(("report",), ListValue((call,), span), span)
+        calls = calls._replace(items=(call,))
+    return Override(("report",), calls, span)

@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from dotexp.experiment.nodes import value_node
 from dotexp.experiment.text import value_text
-from dotexp.language.diagnostics import Collector, Related
-from dotexp.language.keywords import BY_WORD
-from dotexp.language.parser import parse_freeze, parse_value
+from dotexp.language.diagnostics import Collector, Diagnostic, Related
+from dotexp.language.keywords import BY_WORD, KEYWORDS, Form
+from dotexp.language.parser import parse_freeze, parse_listing, parse_value
 from dotexp.language.source import Source, Span, source_from_text
 from dotexp.language.syntax_tree import Freeze, Param, Text, Value
 
 FLAG = "--set"
+
+_LISTINGS = {each.path for each in KEYWORDS if each.form is Form.listing}
 
 
 class Override(NamedTuple):
@@ -72,7 +74,10 @@ def _parsed(text: str, collector: Collector) -> Override | None:
     source = source_from_text(right.strip() or right, f"{FLAG} {left.strip()}", Path())
     span = source.span(0, len(source.text))
     if not _is_freeze(path):
-        value, faults = parse_value(source)
+        value: Value | None = parse_listing(source)[0] if path[-1] in _LISTINGS else None
+        faults: tuple[Diagnostic, ...] = ()
+        if value is None:
+            value, faults = parse_value(source)
         if faults and not source.text.startswith(('"', 'r"')):  # it may be text whose quotes the shell took away
             value, faults = Text(source.text, span, faults), ()
         collector.extend(faults)

@@ -19,7 +19,7 @@ from lark.common import LexerConf
 from lark.grammar import Rule
 from lark.lexer import Lexer, TerminalDef
 
-STARTS = ("start", "only_value", "only_freeze")
+STARTS = ("start", "only_value", "only_freeze", "only_listing")
 GRAMMAR = "experiment.lark"
 TABLE = "experiment.json"
 _PAIRS = "\0"

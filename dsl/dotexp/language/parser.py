@@ -24,6 +24,7 @@ from dotexp.language.syntax_tree import (
     ExperimentName,
     Freeze,
     Listing,
+    ListValue,
     ModelBlock,
     StageBlock,
     Statement,
@@ -36,7 +37,7 @@ from dotexp.language.tree_builder import Builder
 if TYPE_CHECKING:
     from dotexp.language.recovery import Mend, Trouble
 
-__all__ = ["parse", "parse_freeze", "parse_value", "read"]
+__all__ = ["parse", "parse_freeze", "parse_listing", "parse_value", "read"]
 
 DEEPEST = 64
 """Brackets inside brackets."""
@@ -71,6 +72,13 @@ def parse_freeze(source: Source) -> tuple[Freeze | None, tuple[Diagnostic, ...]]
     run = _Run(source, "only_freeze", comments=False)
     freeze: Freeze | None = run.parse()
     return (None if run.faults else freeze), _in_order(run.faults)
+
+
+def parse_listing(source: Source) -> tuple[ListValue | None, tuple[Diagnostic, ...]]:
+    """Read components as they stand behind `metrics`: separated by commas, or `none`."""
+    run = _Run(source, "only_listing", comments=False)
+    calls: ListValue | None = run.parse()
+    return (None if run.faults else calls), _in_order(run.faults)
 
 
 class Language(NamedTuple):

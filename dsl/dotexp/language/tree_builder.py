@@ -71,6 +71,10 @@ class Builder(Transformer[Lexeme, Any]):
         freeze: Freeze = children[0]
         return freeze
 
+    def only_listing(self, children: Children) -> ListValue:
+        """Components alone, as behind `metrics`."""
+        return ListValue(_nodes(children), _span(children))
+
     def version(self, children: Children) -> Version:
         """`dotexp 1`."""
         return Version(_number(children[1]), _span(children))
