@@ -156,3 +156,59 @@ def test_names_are_listed_before_they_are_used() -> None:
     script = "import dotexp, sys; print(set(dotexp.__all__) - set(dir(dotexp)), 'pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set() False\n"
+
+
+# A run's data that has moved
+
+
+MOVED = [
+    ("image_folder", 'image_folder("pictures", size = 32, batch_size = 4, valid = 25%)', {"pictures": "data.path"}),
+    (
+        "image_list",
+        'image_list("labels.csv", path = "pictures", size = 32, batch_size = 4, valid = 25%)',
+        {"pictures": "data.path", "labels.csv": "data.table"},
+    ),
+    ("ratings", 'ratings("pairs.csv", valid = 25%, batch_size = 4)', {"pairs.csv": "data.path"}),
+    (
+        "features",
+        'ratings("pairs.csv", valid = 25%, batch_size = 4, items = "titles.csv")',
+        {"pairs.csv": "data.path", "titles.csv": "data.items"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "places"), [case[1:] for case in MOVED], ids=[case[0] for case in MOVED])
+def test_data_that_has_moved_is_told_with_the_override_that_names_it_anew(
+    tmp_path: Path, data: str, places: dict[str, str]
+) -> None:
+    from PIL import Image
+
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(24)]
+    for name in names:
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (10 * len(name), 0, 0)).save(tmp_path / "pictures" / name)
+    (tmp_path / "labels.csv").write_text("name,label\n" + "".join(f"{name},{name[0]}\n" for name in names))
+    (tmp_path / "pairs.csv").write_text(
+        "user,item,rating\n" + "".join(f"u{i % 5},i{i % 7},{i % 4}\n" for i in range(40))
+    )
+    (tmp_path / "titles.csv").write_text("item,title\n" + "".join(f"i{i},Film {i}\n" for i in range(7)))
+    model = "embedding_dot_bias(4)" if data.startswith("ratings") else "{ body resnet18(weights = none)  head linear }"
+    loss = "mse" if data.startswith("ratings") else "cross_entropy"
+    spec = tmp_path / "moved.exp"
+    spec.write_text(
+        f"experiment moved\ndata {data}\nmodel {model}\nloss {loss}\nruntime(threads = 1)\n"
+        "stage one { fit one_cycle(epochs = 1, lr = 1e-3) }\n"
+    )
+    run = dotexp.run(spec, runs=tmp_path / "runs", report=False)
+    before = dotexp.evaluate(run)
+    for old, path in places.items():
+        (tmp_path / old).rename(tmp_path / f"new-{old}")
+        with pytest.raises(dotexp.SpecError) as refused:
+            dotexp.evaluate(run)
+        (fault,) = refused.value.diagnostics
+        assert fault.code == "E401" and fault.help.endswith(f"where it has moved since the run: --set {path}=NEW")
+        assert fault.span is not None and fault.span.source.line(fault.span.line).strip().startswith(path[5:] + " = ")
+        assert fault.span.column < 20
+        cure = [f'{path}="{tmp_path / f"new-{old}"}"']
+        assert dotexp.evaluate(run, set=cure) == before
+        (tmp_path / f"new-{old}").rename(tmp_path / old)

@@ -250,3 +250,15 @@ def test_a_path_on_the_command_line_needs_no_quotes() -> None:
     assert dict(resolved(text, "data.valid=sub/v.csv").experiment.data.params)["valid"] == Path("sub/v.csv")
     assert dict(resolved(text, "data.valid=25%").experiment.data.params)["valid"] == 0.25
     assert only(text, "optimizer.wd=lr/5").code == "E110"
+
+
+def test_a_resolved_spec_has_no_long_lines_and_reads_back() -> None:
+    text = as_text(
+        resolved(
+            IMAGES + "\nreport top_losses(9), confusion_matrix, calibration, per_class, most_confused\n"
+        ).experiment
+    )
+    assert max(map(len, text.splitlines())) <= 100
+    assert "data vision.digits(\n  batch_size = 64,\n" in text and "\n    epochs = 2,\n" in text
+    assert "\n  body vision.resnet18(weights = none)\n" in text
+    assert as_text(resolved(text).experiment) == text

@@ -9,6 +9,7 @@ from dotexp.components.registry import load_registry
 from dotexp.experiment.checking import check
 from dotexp.language.diagnostics import Severity
 from dotexp.language.diagnostics import as_json as diagnostics_json
+from dotexp.language.wording import counted
 
 
 @click.command("check")
@@ -40,7 +41,7 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
 
 def _summary(errors: int, total: int) -> str:
     warnings = total - errors
-    said = [f"{errors} error{'s' * (errors != 1)}"] if errors else ["fine"]
+    said = [counted(errors, "error")] if errors else ["fine"]
     if warnings:
-        said.append(f"{warnings} warning{'s' * (warnings != 1)}")
+        said.append(counted(warnings, "warning"))
     return ", ".join(said)

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from dotexp.cli.output import said
+from dotexp.language.wording import counted, counted_plural
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import EpochRow, RunResult
@@ -56,8 +57,9 @@ class Display:
     def run_started(self, plan: Plan, run: RunFolder) -> None:
         """Say what starts."""
         facts = plan.facts
-        read = [f"{count:,} {name}" for name, count in facts.summary.items()]
-        counts = [f"{facts.train:,} train", f"{facts.valid:,} valid", *read, f"{plan.parameters:,} parameters"]
+        read = [counted_plural(count, name) for name, count in facts.summary.items()]
+        parameters = counted(plan.parameters, "parameter")
+        counts = [f"{facts.train:,} train", f"{facts.valid:,} valid", *read, parameters]
         self._console.print(f"{run.name}: {', '.join(counts)}", markup=False)
         self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.metrics), "seconds")
 

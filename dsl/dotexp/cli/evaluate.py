@@ -21,8 +21,8 @@ from dotexp.runs.headline import headline
 def command(run: str, part: str, overrides: tuple[str, ...], device: str | None, root: Path, as_json: bool) -> None:
     """Compute a run's loss and metrics over its validation or test part.
 
-    RUN is a run's name, its folder, or an experiment's name (its newest finished run). Where the data has moved:
-    --set data.path=NEW.
+    RUN is a run's name, its folder, or an experiment's name (its newest finished run). Where the data has moved, --set
+    gives the parameter that names it: data.path=NEW, or data.table=NEW for a table of images; the error says which.
     """
     workspace = Workspace(root, device)
     folder = workspace.open(run)

@@ -12,6 +12,7 @@ from dotexp.cli.output import columns
 from dotexp.commands.rate_edits import rate_text
 from dotexp.engine.lr_suggestions import LrFind, Rule, Sweep
 from dotexp.language.atomic import write_atomic
+from dotexp.language.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +31,8 @@ def as_text(found: LrFind, chosen: Rule) -> str:
     """The sweep's curve over the logarithm of the rate, and what it suggests."""
     sweep = found.sweep
     lines = [
-        f"{found.experiment}, stage {found.stage}: {len(sweep.losses)} of {sweep.planned} steps, the learning rate of"
-        f" `{found.group}` from {sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g}",
+        f"{found.experiment}, stage {found.stage}: {len(sweep.losses)} of {counted(sweep.planned, 'step')}, the"
+        f" learning rate of `{found.group}` from {sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g}",
         f"  weights: {found.start}",
         *_ratios(found),
         *([f"  it ended early: {sweep.stopped}"] if sweep.stopped else []),

@@ -9,6 +9,7 @@ from rich.console import Console
 from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
 from dotexp.experiment.text import freeze_text
+from dotexp.language.wording import counted, counted_plural
 from dotexp.planning.plan import GroupPlan, Plan, StagePlan
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -23,7 +24,7 @@ def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
     console.print(f"data    {_plain(_data(plan))}")
     for name, guess in plan.facts.guesses.items():
         console.print(f"  guessed: {name} = {guess}", markup=False)
-    console.print(f"model   {plan.parameters:,} parameters")
+    console.print(f"model   {counted(plan.parameters, 'parameter')}")
     for stage, estimate in zip(plan.stages, estimates, strict=True):
         console.print()
         _show_stage(console, stage, estimate)
@@ -33,8 +34,9 @@ def _show_stage(console: Console, stage: StagePlan, estimate: Estimate) -> None:
     batches = f"batches of {stage.batch_size}"
     if stage.batches_per_step > 1:
         batches += f", {stage.batches_per_step} to a step"
-    steps = f"{stage.epochs} epochs of {stage.steps_per_epoch} steps, {stage.steps} in all, {batches}"
-    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(stage.freeze)}; {steps}")
+    epochs, steps = counted(stage.epochs, "epoch"), counted(stage.steps_per_epoch, "step")
+    length = f"{epochs} of {steps}, {stage.steps:,} in all, {batches}"
+    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(stage.freeze)}; {length}")
     console.print(f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {stage.fit.name}", markup=False)
     console.print(_groups(stage), markup=False)
     rates = next((rates for rates in stage.rates if rates is not None), None)
@@ -93,12 +95,12 @@ def _data(plan: Plan) -> str:
     said = [f"{plan.data.name}: {facts.task}", parts]
     if facts.classes is not None:
         shown = ", ".join(facts.classes[:8]) + (", …" if len(facts.classes) > 8 else "")
-        said.append(f"{len(facts.classes)} classes ({shown})")
+        said.append(f"{counted(len(facts.classes), 'class', 'classes')} ({shown})")
     if facts.entities:
-        said.append(", ".join(f"{count:,} {name}" for name, count in facts.entities.items()))
+        said.append(", ".join(counted_plural(count, name) for name, count in facts.entities.items()))
     if facts.range is not None:
         said.append(f"targets {facts.range[0]:g}..{facts.range[1]:g}")
-    said += [f"{count:,} {name}" for name, count in facts.summary.items()]
+    said += [counted_plural(count, name) for name, count in facts.summary.items()]
     return "; ".join(said)
 
 

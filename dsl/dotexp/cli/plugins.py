@@ -6,6 +6,7 @@ import click
 
 from dotexp.cli.output import json_option, print_json, print_table
 from dotexp.components.registry import Provider, load_registry
+from dotexp.language.wording import counted
 
 
 @click.command("plugins")
@@ -21,7 +22,7 @@ def command(as_json: bool) -> None:
 
 
 def _status(provider: Provider) -> str:
-    return f"broken: {provider.error}" if provider.error else f"{len(provider.components)} components"
+    return f"broken: {provider.error}" if provider.error else counted(len(provider.components), "component")
 
 
 def _row(provider: Provider) -> dict[str, object]:

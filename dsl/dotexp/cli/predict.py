@@ -70,8 +70,8 @@ def command(
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
     did not have is given what the model has for such, and marked. --user leaves out what the user has rated in the
-    run's data; where it has moved: --set data.path=NEW. With --out, the same command given again goes on where it was
-    stopped.
+    run's data; where that has moved, --set gives the parameter that names it, such as data.path=NEW. With --out, the
+    same command given again goes on where it was stopped.
     """  # fmt: skip
     _require_one_question(inputs, user, item, top, seen, overrides, tta)
     workspace = Workspace(root, device)

@@ -163,14 +163,16 @@ def _row(folder: RunFolder) -> dict[str, Any]:
 
 def _proof(found: Freezing) -> str:
     if found.changed:
-        frozen = f"{len(found.changed)} of {found.frozen_tensors} frozen tensors CHANGED: {_some(found.changed)}"
+        frozen = (
+            f"{len(found.changed)} of {counted(found.frozen_tensors, 'frozen tensor')} CHANGED: {_some(found.changed)}"
+        )
     elif found.before is not None:
-        frozen = f"{found.frozen_tensors} frozen tensors as they were (sha256 {found.before[:12]})"
+        frozen = f"{counted(found.frozen_tensors, 'frozen tensor')} unchanged (sha256 {found.before[:12]})"
     else:
         frozen = "nothing frozen"
     moved = found.trained_tensors - len(found.still)
-    still = f"; still: {_some(found.still)}" if found.still else ""
-    return f"{frozen}; {moved} of {found.trained_tensors} trained tensors moved{still}"
+    still = f"; not moved: {_some(found.still)}" if found.still else ""
+    return f"{frozen}; {moved} of {counted(found.trained_tensors, 'trained tensor')} moved{still}"
 
 
 def _some(names: tuple[str, ...]) -> str:

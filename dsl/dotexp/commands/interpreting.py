@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run
+from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run, plan_run
 from dotexp.experiment.checking import Overrides
 from dotexp.experiment.nodes import argument_nodes
 from dotexp.experiment.overrides import Override
@@ -14,7 +14,6 @@ from dotexp.language.diagnostics import SpecError, UsageError
 from dotexp.language.parser import parse_listing
 from dotexp.language.source import source_from_text
 from dotexp.language.syntax_tree import Call
-from dotexp.planning.planner import make_plan
 from dotexp.runs.folder import DEFAULT_ROOT
 from dotexp.sdk.report import Section, Table
 from dotexp.sdk.seeds import derive
@@ -48,7 +47,7 @@ def interpret(
     overrides = (set,) if isinstance(set, str) else tuple(set)
     resolved = load_run(folder, [*overrides, _asking_for(report, parameters)])
     store = DataStore()
-    inference = make_plan(resolved, Probe(root, store))[0].inference
+    inference = plan_run(resolved, Probe(root, store)).inference
     sections: list[Section] = []
     with machine(inference.runtime, as_device(device)) as chosen:
         subject = make_subject(inference, folder, store, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dotexp.components.registry import Registry
@@ -10,7 +11,9 @@ from dotexp.experiment.checking import Overrides, SpecPath, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.export.bundle import is_bundle, require_sound
-from dotexp.language.diagnostics import UsageError
+from dotexp.language.diagnostics import Diagnostic, Severity, SpecError, UsageError
+from dotexp.planning.plan import Plan
+from dotexp.planning.planner import Probe, make_plan
 from dotexp.runs.folder import RunFolder, newest_unfinished, open_run
 
 RunReference = str | Path | RunFolder
@@ -66,7 +69,35 @@ def load_spec(spec: SpecPath | Resolved, set: Overrides, registry: Registry) -> 
 
 
 def load_run(folder: RunFolder, set: Overrides = (), registry: Registry | None = None) -> Resolved:
-    """Load a run's resolved.exp. Raises UsageError where the folder has none."""
+    """Load a run's resolved.exp. Raises UsageError where the folder has none, SpecError with the errors alone."""
     if not folder.resolved.exists():
         raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
-    return load(folder.resolved, set, registry)
+    try:
+        return load(folder.resolved, set, registry)
+    except SpecError as error:
+        raise SpecError(_errors(error)) from None
+
+
+def plan_run(resolved: Resolved, probe: Probe) -> Plan:
+    """Plan a run's resolved.exp. Raises SpecError, which says how to tell where data is that has moved."""
+    try:
+        return make_plan(resolved, probe)[0]
+    except SpecError as error:
+        raise SpecError([_with_cure(each, resolved) for each in _errors(error)]) from None
+
+
+def _errors(error: SpecError) -> list[Diagnostic]:
+    """Leave out the warnings of a run's spec: they were given when it was made."""
+    return [each for each in error.diagnostics if each.severity is Severity.error]
+
+
+def _with_cure(diagnostic: Diagnostic, resolved: Resolved) -> Diagnostic:
+    """Say which `--set` names data anew that a run's resolved.exp names in vain."""
+    span = diagnostic.span
+    if diagnostic.code != "E401" or span is None or span.source != resolved.source:
+        return diagnostic
+    paths = sorted((path for path, place in resolved.origins.items() if place == span), key=len)
+    if not paths:
+        return diagnostic
+    cure = f"where it has moved since the run: --set {paths[0]}=NEW"
+    return replace(diagnostic, help=f"{diagnostic.help}; {cure}" if diagnostic.help else cure)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotexp.commands.references import load_run
+from dotexp.commands.references import load_run, plan_run
 from dotexp.commands.reports import origins, report_at_end
 from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Device
@@ -80,7 +80,7 @@ def resume_run(
         if folder.status is Status.finished:
             return folder
         store = DataStore()
-        plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
+        plan = plan_run(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
         resumption = prepare(plan, folder, registry.versions(), device, allow_changes)
         if notify is not None and resumption.notes:
             notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))
@@ -103,7 +103,7 @@ def repeat_run(
     from dotexp.engine.verification import verify_run
 
     store = DataStore()
-    plan, _ = make_plan(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
+    plan = plan_run(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
     return verify_run(plan, folder, registry.versions(), store, device, listener)
 
 

@@ -20,6 +20,7 @@ from dotexp.commands.references import (
     find_unfinished,
     load_run,
     load_spec,
+    plan_run,
 )
 from dotexp.commands.reports import rewrite_report
 from dotexp.commands.training import Notify, repeat_run, resume_run, run_spec
@@ -131,10 +132,11 @@ class Workspace:
         `set` may say where the data is now (`data.path=…`). Raises UsageError where the data has no such set.
         """
         from dotexp.engine.build.datasets import DataStore
+        from dotexp.engine.build.probe import Probe
         from dotexp.engine.evaluation import evaluate_run
 
         folder, store = self.open(run), DataStore()
-        plan = self.plan(load_run(folder, set, self.registry), store=store)
+        plan = plan_run(load_run(folder, set, self.registry), Probe(self.root, store))
         return evaluate_run(plan.inference, folder, part, self.device, store)
 
     def predict(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> list[Prediction]:

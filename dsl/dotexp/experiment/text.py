@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -27,6 +27,9 @@ from dotexp.experiment.experiment import (
 )
 from dotexp.language.keywords import STAGE, TOP, Form, in_place
 from dotexp.language.source import HIDDEN
+
+_WIDEST = 100
+_INDENT = "  "
 
 
 def as_text(experiment: Experiment) -> str:
@@ -52,13 +55,13 @@ def _lines(experiment: Experiment) -> Iterator[str]:
 
 def _model(model: Model) -> Iterator[str]:
     if model.whole is not None:
-        yield f"model {use_text(model.whole)}"
+        yield _statement("model", model.whole)
         return
     assert model.body is not None and model.head is not None
     yield "model {"
-    yield f"  body {use_text(model.body)}"
-    yield f"  head {use_text(model.head)}"
-    yield f"  groups {', '.join(_group(group) for group in model.groups)}"
+    yield f"  {_statement('body', model.body, 1)}"
+    yield f"  {_statement('head', model.head, 1)}"
+    yield f"  {_listed('groups', [_group(group) for group in model.groups], 1)}"
     yield "}"
 
 
@@ -72,16 +75,25 @@ def _stage(stage: Stage, experiment: Experiment) -> Iterator[str]:
     for keyword in in_place(STAGE, Form.component, Form.listing):
         own = getattr(stage, keyword.field)
         if TOP not in keyword.places or own != getattr(experiment, keyword.field):
-            yield f"  {_statement(keyword.word, own)}"
+            yield f"  {_statement(keyword.word, own, 1)}"
     yield "}"
 
 
-def _statement(word: str, value: Use | Params | Sequence[Use]) -> str:
+def _statement(word: str, value: Use | Params | Sequence[Use], depth: int = 0) -> str:
+    """Write a statement; one too long for a line has an argument a line, so that a fault has a line of its own."""
     if isinstance(value, Use):
-        return f"{word} {use_text(value)}"
+        return _layout(_use(f"{word} ", value), depth)
     if isinstance(value, Params):
-        return f"{word}{_arguments(value)}"
-    return f"{word} {', '.join(use_text(use) for use in value) or 'none'}"
+        return _layout(_Bracketed(word, "()", _arguments(value)), depth)
+    return _listed(word, [_layout(_use("", use), depth + 1) for use in value], depth)
+
+
+def _listed(word: str, items: Sequence[str], depth: int) -> str:
+    line = f"{word} {', '.join(items) or 'none'}"
+    if "\n" not in line and len(line) + len(_INDENT * depth) <= _WIDEST:
+        return line
+    separator = f",\n{_INDENT * (depth + 1)}"
+    return f"{word}\n{_INDENT * (depth + 1)}{separator.join(items)}"
 
 
 def freeze_text(freeze: Freeze) -> str:
@@ -96,20 +108,62 @@ def freeze_text(freeze: Freeze) -> str:
     return f"freeze {', '.join(items)}{kept}"
 
 
+class _Bracketed(NamedTuple):
+    """Text with brackets behind it: what stands before them, the brackets, and what is in them."""
+
+    lead: str
+    brackets: str
+    items: tuple[_Bracketed | str, ...]
+
+
 def use_text(use: Use) -> str:
-    """Write a component with every parameter."""
-    owner = owner_of(use.component.provider)
-    qualified = f"{owner}.{use.name}" if owner and owner != "dotexp" else use.name
-    return f"{qualified}{_arguments(use.params)}"
-
-
-def _arguments(params: BaseModel) -> str:
-    values = ", ".join(f"{name} = {value_text(value)}" for name, value in params)
-    return f"({values})" if values else ""
+    """Write a component with every parameter, on one line."""
+    return _flat(_use("", use))
 
 
 def value_text(value: Any) -> str:
-    """Write a parameter's value as the language does."""
+    """Write a parameter's value as the language does, on one line."""
+    return _flat(_value("", value))
+
+
+def _flat(node: _Bracketed | str) -> str:
+    if isinstance(node, str):
+        return node
+    return f"{node.lead}{node.brackets[0]}{', '.join(map(_flat, node.items))}{node.brackets[1]}"
+
+
+def _layout(node: _Bracketed | str, depth: int) -> str:
+    """Write a node on one line where it fits, else with a line for each of its items."""
+    flat = _flat(node)
+    if isinstance(node, str) or not node.items or len(_INDENT * depth) + len(flat) <= _WIDEST:
+        return flat
+    items = "".join(f"{_INDENT * (depth + 1)}{_layout(item, depth + 1)},\n" for item in node.items)
+    return f"{node.lead}{node.brackets[0]}\n{items}{_INDENT * depth}{node.brackets[1]}"
+
+
+def _use(lead: str, use: Use) -> _Bracketed | str:
+    owner = owner_of(use.component.provider)
+    name = f"{owner}.{use.name}" if owner and owner != "dotexp" else use.name
+    arguments = _arguments(use.params)
+    return _Bracketed(f"{lead}{name}", "()", arguments) if arguments else f"{lead}{name}"
+
+
+def _arguments(params: BaseModel) -> tuple[_Bracketed | str, ...]:
+    return tuple(_value(f"{name} = ", value) for name, value in params)
+
+
+def _value(lead: str, value: Any) -> _Bracketed | str:
+    match value:
+        case Use():
+            return _use(lead, value)
+        case tuple() | list():
+            return _Bracketed(lead, "[]", tuple(_value("", item) for item in value))
+        case dict():
+            return _Bracketed(lead, "{}", tuple(_value(f"{_quoted(key)} = ", item) for key, item in value.items()))
+    return f"{lead}{_plain(value)}"
+
+
+def _plain(value: Any) -> str:
     match value:
         case None:
             return "none"
@@ -125,13 +179,6 @@ def value_text(value: Any) -> str:
             return _quoted(os.path.abspath(value))
         case Range(low=low, high=high):
             return f"{low!r}..{high!r}"
-        case Use():
-            return use_text(value)
-        case tuple() | list():
-            return f"[{', '.join(value_text(item) for item in value)}]"
-        case dict():
-            entries = (f"{_quoted(key)} = {value_text(item)}" for key, item in value.items())
-            return f"{{{', '.join(entries)}}}"
     raise TypeError(f"the language has no way to write {value!r}")
 
 

@@ -130,12 +130,12 @@ def _proof(stage: StageResult | None) -> str:
     proof = stage.freezing if stage is not None else None
     if proof is None:
         return ""
-    trained = proof.trained_tensors
-    moved = f"{trained - len(proof.still):,} of {trained:,} trained tensors moved"
-    if not proof.frozen_tensors:
+    trained, frozen = proof.trained_tensors, proof.frozen_tensors
+    moved = f"{trained - len(proof.still):,} of {counted(trained, 'trained tensor')} moved"
+    if not frozen:
         return f"{moved}; nothing was frozen."
-    same = proof.frozen_tensors - len(proof.changed)
-    return f"Of {proof.frozen_tensors:,} frozen tensors {same:,} are bit for bit what they were; {moved}."
+    same = f"{frozen - len(proof.changed):,} of {counted(frozen, 'frozen tensor')} unchanged, bit for bit"
+    return f"{same}; {moved}."
 
 
 def _layers(layers: Sequence[str]) -> str:

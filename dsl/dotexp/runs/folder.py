@@ -15,6 +15,7 @@ from typing import Any
 
 from dotexp.components.facts import DataFacts
 from dotexp.language.diagnostics import FORMAT_VERSION, UsageError
+from dotexp.language.wording import counted
 from dotexp.runs.files import exclusive, finite, parse_as, read_as, read_json, write_json, write_text
 from dotexp.runs.results import EpochRow, RunResult, Status
 
@@ -252,5 +253,9 @@ def _no_such_run(reference: str, root: Path) -> str:
     if reference in names:
         return f"`{reference}` has no finished run in {root}"
     near = get_close_matches(reference, sorted(names), n=3)
-    known = f"did you mean {', '.join(f'`{name}`' for name in near)}?" if near else f"{root} holds {len(folders)} runs"
+    known = (
+        f"did you mean {', '.join(f'`{name}`' for name in near)}?"
+        if near
+        else f"{root} holds {counted(len(folders), 'run')}"
+    )
     return f"there is no run `{reference}`: {known}"

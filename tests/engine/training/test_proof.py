@@ -338,7 +338,7 @@ def test_runs_show_tells_of_it(tmp_path: Path) -> None:
     fingerprint = proofs(RunFolder(tmp_path / "toy-1"))["head"].before
     assert fingerprint is not None
     (head,) = (line for line in done.stdout.splitlines() if line.startswith("stage head: "))
-    assert f"18 frozen tensors as they were (sha256 {fingerprint[:12]}); 2 of 2 trained" in head
+    assert f"18 frozen tensors unchanged (sha256 {fingerprint[:12]}); 2 of 2 trained" in head
     (every,) = (line for line in done.stdout.splitlines() if line.startswith("stage all: "))
     assert "nothing frozen; " in every
     cheat = runner("runs", "show", "toy-2", "--runs", ".", folder=tmp_path)
