@@ -52,7 +52,7 @@ def run_spec(
     with run_lock(folder):
         write_text(folder.spec, _as_written(resolved))
         write_text(folder.resolved, plan.text)
-        write_json(folder.plan, plan.as_json())
+        write_json(folder.plan, plan.as_json(every_step=False))
         bus = _event_bus(registry, listener)
         _tell_setbacks(plan, execute(plan, folder, bus, device, registry.versions(), store), bus)
         if report:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from dotexp.engine.state.resuming import as_before, changed_environment
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import ComponentError, Interrupted, UsageError
 from dotexp.planning.plan import Plan
+from dotexp.planning.schedule_json import schedule_json
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import EpochRow, Status
 
@@ -103,10 +105,18 @@ def _row(first: EpochRow, second: EpochRow) -> Iterator[str]:
 
 
 def _schedule(run: RunFolder, again: RunFolder) -> Iterator[str]:
-    one, other = (json.loads(each.schedule.read_text())["stages"] for each in (run, again))
+    one, other = (
+        [_sampled(stage) for stage in json.loads(each.schedule.read_text())["stages"]] for each in (run, again)
+    )
     if len(one) != len(other):
         yield f"schedule.json: {len(one)} stages, and again {len(other)}"
     for first, second in zip(one, other, strict=False):
         for name in first:
             if first[name] != second.get(name):
-                yield f"schedule.json: stage {first['name']}: {name} differs"
+                what = "a learning rate or momentum" if name == "sha256" else name
+                yield f"schedule.json: stage {first['name']}: {what} differs"
+
+
+def _sampled(stage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stage's schedule as it is written now; older versions wrote every step of a long one."""
+    return stage if "at" in stage else {"name": stage["name"], **schedule_json(stage["lr"], stage["momentum"])}

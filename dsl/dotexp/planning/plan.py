@@ -9,6 +9,7 @@ from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Freeze, Kept, Model, RewriteName, Runtime, Unfreeze
 from dotexp.planning.inference import Inference
+from dotexp.planning.schedule_json import schedule_json
 
 FORMAT_VERSION = 1
 
@@ -129,8 +130,8 @@ class Plan:
         """Parameters of the whole model."""
         return sum(layer.parameters for layer in self.layers)
 
-    def as_json(self) -> dict[str, Any]:
-        """`plan --json`'s answer, and `plan.json`."""
+    def as_json(self, every_step: bool = True) -> dict[str, Any]:
+        """`plan --json`'s answer; without `every_step` plan.json's, which samples the schedules of long stages."""
         facts = self.facts
         data: dict[str, Any] = {"task": facts.task, "train": facts.train, "valid": facts.valid, "test": facts.test}
         optional = {"classes": facts.classes, **facts.entities, "range": facts.range}
@@ -143,11 +144,12 @@ class Plan:
             "seed": self.seed,
             "data": data,
             "model": {"parameters": self.parameters},
-            "stages": [_stage_json(stage) for stage in self.stages],
+            "stages": [_stage_json(stage, every_step) for stage in self.stages],
         }
 
 
-def _stage_json(stage: StagePlan) -> dict[str, Any]:
+def _stage_json(stage: StagePlan, every_step: bool) -> dict[str, Any]:
+    every = {"lr": stage.rates, "momentum": stage.momentum}
     return {
         "name": stage.name,
         "epochs": stage.epochs,
@@ -156,7 +158,7 @@ def _stage_json(stage: StagePlan) -> dict[str, Any]:
         "batch_size": stage.batch_size,
         "batches_per_step": stage.batches_per_step,
         "groups": [vars(group) for group in stage.groups],
-        "schedule": {"lr": stage.rates, "momentum": stage.momentum},
+        "schedule": every if every_step else schedule_json(stage.rates, stage.momentum),
         "rewrites": [vars(rewrite) for rewrite in stage.rewrites],
         "hints": list(stage.hints),
     }

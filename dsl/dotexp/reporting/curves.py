@@ -73,10 +73,11 @@ def schedule_plots(
     momentum = Line("momentum", [], [])
     for stage, start in zip(stages, starts, strict=False):
         names = groups.get(stage["name"]) or [f"group {place + 1}" for place in range(len(stage["lr"]))]
+        at = stage.get("at")
         for name, values in zip(names, stage["lr"], strict=True):
             line = rates.get(name, Line(name, [], []))
-            rates[name] = _extended(line, start, values or [])
-        momentum = _extended(momentum, start, stage["momentum"] or [])
+            rates[name] = _extended(line, start, values or [], at)
+        momentum = _extended(momentum, start, stage["momentum"] or [], at)
     said = "as planned" if planned else "as given to the optimizer"
     drawn = [line for line in rates.values() if line.x]
     if drawn:
@@ -141,16 +142,18 @@ def _mark(axes: Axes, spans: Sequence[Span], start: float) -> None:
         start = span.end
 
 
-def _extended(line: Line, start: int, values: Values) -> Line:
-    """Put a stage's steps behind the others, thinned out, after a gap."""
+def _extended(line: Line, start: int, values: Values, at: Sequence[int] | None) -> Line:
+    """Put a stage's steps behind the others, thinned out, after a gap; `at` names the steps, if not all are there."""
     every = max(1, math.ceil(len(values) / POINTS))
     places = sorted({*range(0, len(values), every), len(values) - 1}) if values else []
     gap: tuple[list[float], list[float | None]] = ([float(start)], [None]) if places else ([], [])
-    x = [*line.x, *gap[0], *(start + place + 0.5 for place in places)]
+    x = [*line.x, *gap[0], *(start + (place if at is None else at[place]) + 0.5 for place in places)]
     return Line(line.label, x, [*line.y, *gap[1], *(values[place] for place in places)])
 
 
 def _steps(stage: Mapping[str, Any]) -> int:
+    if "steps" in stage:
+        return int(stage["steps"])
     return max((len(values) for values in (*stage["lr"], stage["momentum"]) if values), default=0)
 
 

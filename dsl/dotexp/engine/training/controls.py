@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from dotexp.language.diagnostics import RunError
 from dotexp.planning.plan import StagePlan
+from dotexp.planning.schedule_json import schedule_json
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,7 @@ class AppliedSchedule:
 
     def as_json(self) -> dict[str, Any]:
         """The stage's entry in schedule.json."""
-        return {
-            "name": self.name,
-            "lr": [None if rates is None else list(rates) for rates in self.lr],
-            "momentum": None if self.momentum is None else list(self.momentum),
-        }
+        return {"name": self.name, **schedule_json(self.lr, self.momentum)}
 
     def as_state(self) -> dict[str, Any]:
         """The same in tensors, for a checkpoint."""
