@@ -168,7 +168,7 @@ def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path, capsys: pyte
     assert evaluate_run(worsening().inference, folder, "valid").loss == pytest.approx(min(losses), rel=1e-6)
     assert (result.stages[0].epochs, result.stages[0].stopped) == (5, None)
     close(folder, tmp_path)
-    said = f"stage {result.stages[0].name} ended with the weights of epoch {best}, its best"
+    said = f"of the weights of stage {result.stages[0].name}, epoch {best} of 5, its best"
     assert said in capsys.readouterr().out
 
 
