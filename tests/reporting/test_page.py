@@ -24,7 +24,7 @@ from dotexp.engine.executor import execute
 from dotexp.engine.reporting import FEW, example_losses, make_subject, report_sections
 from dotexp.language.diagnostics import Interrupted
 from dotexp.planning.plan import Plan
-from dotexp.reporting import Drawer, Report, write_report
+from dotexp.reporting import Report, SectionRenderer, write_report
 from dotexp.runs.files import write_json
 from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.results import Status
@@ -37,7 +37,7 @@ from toys import DATA, WHOLE, Flat, plan, stage
 
 from specs import RATINGS
 
-ALWAYS = ["How it went", "What trained", "Data", "Spec", "Machine"]
+ALWAYS = ["Training", "Layer groups", "Data", "Spec", "Environment"]
 FILMS = RATINGS.replace("latent_ratings", "latent_ratings(users = 60, items = 40, batch_size = 32)")
 FILMS = FILMS.replace("experiment films", 'experiment films "Who likes <b>what</b> & why"')
 FILMS += '\nmetrics rmse\nruntime(threads = 1)\n# a comment: </pre><script>alert("1")</script>\n'
@@ -138,10 +138,10 @@ def subject_of(planned: Plan, run: RunFolder) -> Subject:
 
 def written(planned: Plan, run: RunFolder, *names: str) -> tuple[Report, Page]:
     """A report with these sections, and its page."""
-    drawer = Drawer()
+    renderer = SectionRenderer()
     asked = replace(planned.inference, reports=tuple(map(use, names)))
-    drawn, problems = report_sections(asked, run, DataStore(), drawer, {"acme": "acme-reports 1.2"})
-    report = write_report(run, drawer, "", drawn, problems)
+    drawn, problems = report_sections(asked, run, DataStore(), renderer, {"acme": "acme-reports 1.2"})
+    report = write_report(run, renderer, "", drawn, problems)
     return report, read_page(report.path)
 
 
@@ -155,7 +155,7 @@ def test_a_run_ends_with_a_report_and_says_where(films: Path) -> None:
     assert page.titles() == ALWAYS
     plots = [element.attributes["aria-label"] for element in page.all("svg")]
     assert plots == [
-        "Loss by epoch", "rmse by epoch, on the validation part", "Learning rates by step, as given to the optimizer",
+        "Loss by epoch", "rmse by epoch, on the validation set", "Learning rates by step, as given to the optimizer",
         "Momentum by step, as given to the optimizer",
     ]  # fmt: skip
     assert page.all("h1")[0].text == "films" and page.all("p", class_="description")[0].text == (
@@ -213,12 +213,12 @@ def test_the_tables_are_the_runs_own_numbers(films: Path) -> None:
     assert answer["path"] == "runs/films-1/report.html"
     sections = {section["title"]: section for section in answer["sections"]}
     assert list(sections) == ALWAYS and not any(section["failed"] for section in answer["sections"])
-    tables = {table["title"]: table for table in sections["How it went"]["tables"]}
+    tables = {table["title"]: table for table in sections["Training"]["tables"]}
     (row,) = run.read_epochs()
     assert tables["Epochs"]["header"] == ["stage", "epoch", "step", "train loss", "valid loss", "rmse", "time"]
     numbers = [row.step, row.train_loss, row.valid_loss, row.metrics["rmse"]]
     assert tables["Epochs"]["rows"][0][:6] == ["train", 1, *numbers]
-    (trained,) = sections["What trained"]["tables"]
+    (trained,) = sections["Layer groups"]["tables"]
     rates = json.loads(run.schedule.read_text())["stages"][0]["lr"][0]
     assert trained["rows"][0][-3:] == [rates[0], max(rates), rates[-1]]
     planned = json.loads(run.plan.read_text())["stages"][0]["groups"][0]
@@ -238,29 +238,29 @@ def test_a_run_that_failed_or_was_cut_short_can_be_reported(tmp_path: Path) -> N
     with pytest.raises(dotexp.RunError):
         execute(poisoned, folder)
     write_json(folder.plan, poisoned.as_json())
-    page = read_page(write_report(folder, Drawer()).path)
+    page = read_page(write_report(folder, SectionRenderer()).path)
     assert page.all("span", class_="status failed") and folder.read_result() is not None
     assert page.all("p", class_="failure")[0].text == folder.read_result().reason  # type: ignore[union-attr]
     assert len(page.all("svg")) == 4
     for file in (folder.result, folder.schedule):
         file.unlink()
-    page = read_page(write_report(folder, Drawer()).path)
+    page = read_page(write_report(folder, SectionRenderer()).path)
     assert page.all("span", class_="status unfinished")
     assert "Learning rates by step, as planned" in [e.attributes["aria-label"] for e in page.all("svg")]
     for file in folder.path.iterdir():
         if file.is_file() and file != folder.environment:
             file.unlink()
-    page = read_page(write_report(folder, Drawer()).path)
-    assert page.titles() == ["How it went", "Machine"] and "No epoch was finished." in page.content
+    page = read_page(write_report(folder, SectionRenderer()).path)
+    assert page.titles() == ["Training", "Environment"] and "No epoch was finished." in page.content
 
 
 def test_a_broken_folder_is_told_of_in_its_place(toy: tuple[Plan, RunFolder]) -> None:
     _, run = toy
     run.schedule.write_text('{"stages": [{"name": "train", "lr": [["fast"]], "momentum": 7}]}')
     run.environment.write_text("[1]")
-    report = write_report(run, Drawer())
+    report = write_report(run, SectionRenderer())
     failed = [section.title for section in report.sections if section.failed]
-    assert failed == ["How it went", "Machine"]
+    assert failed == ["Training", "Environment"]
     assert "environment.json does not hold an object" in read_page(report.path).content
 
 
@@ -302,7 +302,7 @@ def test_losses_of_many_examples_are_those_of_each() -> None:
 
 def test_sections_asked_for_come_after_how_it_went_and_are_escaped(toy: tuple[Plan, RunFolder]) -> None:
     report, page = written(*toy, "counts")
-    assert page.titles() == [ALWAYS[0], EVIL, "What trained", "Data", "Machine"] and report.problems == ()
+    assert page.titles() == [ALWAYS[0], EVIL, "Layer groups", "Data", "Environment"] and report.problems == ()
     assert page.all("script") == [] and page.loads() == []
     section = page.all("section")[1]
     assert section.text.count("<script>alert('x')</script>") == 14 and "NaN" in section.text and "–" in section.text
@@ -315,7 +315,7 @@ def test_sections_asked_for_come_after_how_it_went_and_are_escaped(toy: tuple[Pl
 
 def test_a_component_that_fails_is_named_and_the_others_are_drawn(toy: tuple[Plan, RunFolder]) -> None:
     report, page = written(*toy, "boom", "counts", "late")
-    assert page.titles() == [ALWAYS[0], "boom", EVIL, "late", "What trained", "Data", "Machine"]
+    assert page.titles() == [ALWAYS[0], "boom", EVIL, "late", "Layer groups", "Data", "Environment"]
     assert report.problems == (
         "report `boom` of acme-reports 1.2: ZeroDivisionError: the examples ran out",
         "report `late` of acme-reports 1.2: ValueError: no ink",
@@ -325,14 +325,14 @@ def test_a_component_that_fails_is_named_and_the_others_are_drawn(toy: tuple[Pla
 
 
 def test_what_is_no_section_is_a_fault_of_the_component() -> None:
-    drawer = Drawer()
+    renderer = SectionRenderer()
     for made, message in (
-        (["a section"], "a report's section is a Section, and this is a str"),
+        (["a section"], "a report returns Sections, and one is a str"),
         ([Section("s", ("text",))], "a section holds tables, plots, pictures and text, and this is a str"),  # type: ignore[arg-type]
         ([Section("s", (Table("t", ("a", "b"), (("1",),)),))], "the table `t` has 2 columns, and a row of 1"),
         (None, "TypeError: 'NoneType' object is not iterable"),
     ):
-        _, reason = drawer.attempt("s", lambda made=made: made)  # type: ignore[misc]
+        _, reason = renderer.render_or_explain("s", lambda made=made: made)  # type: ignore[misc]
         assert reason == message
 
 

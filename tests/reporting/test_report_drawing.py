@@ -36,7 +36,7 @@ def test_epoch_curves_hold_every_epoch_and_mark_where_stages_end() -> None:
     assert list(valid.get_xdata()) == [1, 2, 3] and list(valid.get_ydata())[::2] == [2.0, 0.5]
     assert math.isnan(valid.get_ydata()[1]) and list(train.get_ydata()) == [3.0] * 3
     assert list(divider.get_xdata()) == [2.5, 2.5] and [text.get_text() for text in axes.texts] == ["head", "all"]
-    assert f1.title == "f1 by epoch, on the validation part"
+    assert f1.title == "f1 by epoch, on the validation set"
     assert list(f1.draw().axes[0].lines[0].get_ydata()) == pytest.approx([0.1, 0.2, 0.1])
     assert list(epoch_plots([])) == []
 

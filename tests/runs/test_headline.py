@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from dotexp.reporting.history import heading
+from dotexp.reporting.run_sections import heading
 from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.headline import headline, setbacks
 from dotexp.runs.results import EpochRow, RunResult, StageResult, Status

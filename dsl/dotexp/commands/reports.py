@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.events import EventBus
     from dotexp.planning.plan import Plan
-    from dotexp.reporting import Drawn, Report
+    from dotexp.reporting import RenderedSection, Report
 
 
 def rewrite_report(folder: RunFolder, set: Overrides, registry: Registry, device: Device | None) -> Report:
@@ -66,19 +66,19 @@ def _write(
     device: Device | None,
     problems: list[str],
 ) -> Report:
-    from dotexp.reporting import Drawer, write_report
+    from dotexp.reporting import SectionRenderer, write_report
 
-    drawer = Drawer()
-    sections: list[Drawn] = []
+    renderer = SectionRenderer()
+    sections: list[RenderedSection] = []
     if inference is not None and inference.reports:
         from dotexp.engine.build.datasets import DataStore
         from dotexp.engine.reporting import report_sections
 
         store = store or DataStore()
         try:
-            sections, failed = report_sections(inference, folder, store, drawer, origins(registry), device)
+            sections, failed = report_sections(inference, folder, store, renderer, origins(registry), device)
             problems = [*problems, *failed]
         except (DotexpError, OSError) as error:
-            sections = [drawer.failure("Sections asked for", str(error))]
+            sections = [renderer.explain("Sections asked for", str(error))]
             problems = [*problems, f"the sections asked for are left out: {error}"]
-    return write_report(folder, drawer, description, sections, problems)
+    return write_report(folder, renderer, description, sections, problems)

@@ -1,4 +1,4 @@
-"""What report components look at, a finished run's network on its validation part, and what they make of it."""
+"""Report components' input, a finished run's network and its outputs on the validation set, and their sections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dotexp.engine.build.network import Network, restore_network
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
 from dotexp.planning.inference import Inference
-from dotexp.reporting import Drawer, Drawn
+from dotexp.reporting import RenderedSection, SectionRenderer
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Augmentable, Data, Part
 from dotexp.sdk.report import Section, Subject
@@ -30,26 +30,26 @@ def report_sections(
     inference: Inference,
     run: RunFolder,
     store: DataStore,
-    drawer: Drawer,
+    renderer: SectionRenderer,
     origins: Mapping[str, str],
     device: Device | None = None,
-) -> tuple[list[Drawn], list[str]]:
-    """Draw the sections that an experiment's `report` asks for, and say what could not be reported.
+) -> tuple[list[RenderedSection], list[str]]:
+    """Render the sections that an experiment's `report` statement names; also return a sentence for each failure.
 
-    `origins` says which distribution a plugin comes from, by its name. A component that raises is told of in its place
-    and named, and the others are drawn. Raises UsageError where there is no subject to look at.
+    `origins` are the plugins' distributions and versions by the plugins' names. A component that raises is named in its
+    section's place, and the others are rendered. Raises UsageError where there is no subject to look at.
     """
-    drawn: list[Drawn] = []
+    rendered: list[RenderedSection] = []
     problems: list[str] = []
     with machine(inference.runtime, device) as chosen:
         subject = make_subject(inference, run, store, chosen)
         for place, use in enumerate(inference.reports):
             torch.manual_seed(derive(inference.seed, "report", place))
-            sections, reason = drawer.attempt(use.name.replace("_", " "), partial(_sections, use, subject))
-            drawn += sections
+            sections, reason = renderer.render_or_explain(use.name.replace("_", " "), partial(_sections, use, subject))
+            rendered += sections
             if reason is not None:
                 problems.append(f"report `{use.name}` of {origins.get(use.component.provider, 'a plugin')}: {reason}")
-    return drawn, problems
+    return rendered, problems
 
 
 def make_subject(inference: Inference, run: RunFolder, store: DataStore, device: torch.device) -> Subject:

@@ -1,4 +1,4 @@
-"""report.html: a run's story on one self-contained page. Needs no torch; to write it imports matplotlib and jinja2."""
+"""report.html: one self-contained page about a run. Needs no torch; writing it imports matplotlib and jinja2."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from dotexp.language.diagnostics import FORMAT_VERSION
-from dotexp.reporting.history import COURSE, MAKE, heading, sections_of
-from dotexp.reporting.page import Drawer, Drawn, page
+from dotexp.reporting.page import RenderedSection, SectionRenderer, page
+from dotexp.reporting.run_sections import OUTCOME, SETUP, heading, render_sections
 from dotexp.runs.files import write_text
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.report import Paragraph, Table
 from dotexp.version import __version__
 
-__all__ = ["Drawer", "Drawn", "Report", "write_report"]
+__all__ = ["RenderedSection", "Report", "SectionRenderer", "write_report"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written: where, its sections, and what could not be reported, sentence by sentence."""
+    """A written report: its path, its sections, and a sentence for each section that failed."""
 
     path: Path
-    sections: tuple[Drawn, ...]
+    sections: tuple[RenderedSection, ...]
     problems: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -37,24 +37,28 @@ class Report:
 
 
 def write_report(
-    run: RunFolder, drawer: Drawer, description: str = "", asked: Sequence[Drawn] = (), problems: Sequence[str] = ()
+    run: RunFolder,
+    renderer: SectionRenderer,
+    description: str = "",
+    asked: Sequence[RenderedSection] = (),
+    problems: Sequence[str] = (),
 ) -> Report:
-    """Write a run's report.html: how it went, the sections that were asked for, and what it was made of.
+    """Write a run's report.html: its training, the sections in `asked`, its layer groups, data, spec and environment.
 
-    A run that failed, was interrupted or goes on has one too. Raises UsageError where result.json or metrics.jsonl
+    A failed, interrupted or unfinished run has one, too. Raises UsageError where result.json or metrics.jsonl
     cannot be read, OSError where the file cannot be written.
     """
-    sections = (*sections_of(run, COURSE, drawer), *asked, *sections_of(run, MAKE, drawer))
+    sections = (*render_sections(run, OUTCOME, renderer), *asked, *render_sections(run, SETUP, renderer))
     write_text(run.report, page({**heading(run, description), "version": __version__}, sections))
     return Report(run.report, sections, tuple(problems))
 
 
-def _section_json(drawn: Drawn) -> dict[str, Any]:
-    blocks = drawn.section.blocks
+def _section_json(rendered: RenderedSection) -> dict[str, Any]:
+    blocks = rendered.section.blocks
     tables = [
         {"title": block.title, "header": list(block.header), "rows": [list(row) for row in block.rows]}
         for block in blocks
         if isinstance(block, Table)
     ]
     text = [block.text for block in blocks if isinstance(block, Paragraph)]
-    return {"title": drawn.title, "failed": drawn.failed, "tables": tables, "text": text}
+    return {"title": rendered.title, "failed": rendered.failed, "tables": tables, "text": text}

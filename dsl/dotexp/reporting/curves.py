@@ -1,4 +1,4 @@
-"""Curves of a run: losses and metrics by epoch, learning rates and momentum by step."""
+"""Plots of a run: losses and metrics by epoch, learning rates and momentum by step."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 400
-"""Points drawn of a stage's schedule, at most."""
+"""Most points drawn of a stage's schedule."""
 _LABELLED = 8
-"""Stages whose names are written above a plot, at most."""
-_LETTERS = 46
-"""Letters that fit above a plot, side by side."""
-_SPREAD = 20
-"""Ratio of the highest to the lowest peak learning rate from which the scale is logarithmic."""
-_DEPTH = 1000
-"""How far below the lowest peak a logarithmic scale goes: one-cycle ends at next to nothing."""
+"""Most stages whose names are written above a plot."""
+_CHARACTERS = 46
+"""Characters that fit above a plot."""
+_LOG_FROM = 20
+"""Ratio of the highest to the lowest peak learning rate from which the axis is logarithmic."""
+_LOG_DEPTH = 1000
+"""Factor by which a logarithmic axis goes below the lowest peak; one-cycle ends far below it."""
 
 Values = Sequence[float | None]
 
 
-class Span(NamedTuple):
-    """A stage on the horizontal axis: its name and where it ends."""
+class StageEnd(NamedTuple):
+    """A stage's name, and where it ends on the horizontal axis."""
 
     name: str
     end: float
 
 
 class Line(NamedTuple):
-    """A curve: its label, its points, and whether it goes with a group of the model."""
+    """A curve's label and points."""
 
     label: str
     x: Sequence[float]
@@ -44,31 +44,31 @@ class Line(NamedTuple):
 
 
 def epoch_plots(rows: Sequence[EpochRow]) -> Iterator[Plot]:
-    """Plots of the losses, and of each metric that is a number, over all epochs of all stages."""
+    """Yield plots of the losses, and of each metric that is a number, over all epochs of all stages."""
     if not rows:
         return
     at = [float(place) for place in range(1, len(rows) + 1)]
     lengths = [(name, sum(1 for _ in epochs)) for name, epochs in groupby(rows, key=lambda row: row.stage)]
     ends = accumulate(length for _, length in lengths)
-    spans = [Span(name, end + 0.5) for (name, _), end in zip(lengths, ends, strict=True)]
+    spans = [StageEnd(name, end + 0.5) for (name, _), end in zip(lengths, ends, strict=True)]
     losses = [Line("train", at, [row.train_loss for row in rows]), Line("valid", at, [row.valid_loss for row in rows])]
     yield Plot("Loss by epoch", _drawing(losses, spans))
     for name in dict.fromkeys(name for row in rows for name in row.metrics):
         values = [_number(row.metrics.get(name)) for row in rows]
         if any(value is not None for value in values):
-            title = f"{name} by epoch, on the validation part"
+            title = f"{name} by epoch, on the validation set"
             yield Plot(title, _drawing([Line(name, at, values)], spans))
 
 
 def schedule_plots(
     stages: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]], planned: bool
 ) -> Iterator[Plot]:
-    """Plots of the learning rates, a curve a group, and of the momentum, over all steps of all stages.
+    """Yield plots of the learning rates, a curve for each group, and of the momentum, over all steps of all stages.
 
     `stages` are as in schedule.json; `groups` names each stage's groups; `planned` says that the steps were not taken.
     """
     starts = [0, *accumulate(_steps(stage) for stage in stages)]
-    spans = [Span(stage["name"], end) for stage, end in zip(stages, starts[1:], strict=True)]
+    spans = [StageEnd(stage["name"], end) for stage, end in zip(stages, starts[1:], strict=True)]
     rates: dict[str, Line] = {}
     momentum = Line("momentum", [], [])
     for stage, start in zip(stages, starts, strict=False):
@@ -86,16 +86,18 @@ def schedule_plots(
         yield Plot(f"Momentum by step, {said}", lambda: _figure([momentum], spans, "step"))
 
 
-def _drawing(lines: Sequence[Line], spans: Sequence[Span]) -> Callable[[], Figure]:
+def _drawing(lines: Sequence[Line], spans: Sequence[StageEnd]) -> Callable[[], Figure]:
     return lambda: _figure(lines, spans, "epoch", start=0.5, markers=True)
 
 
-def _figure(lines: Sequence[Line], spans: Sequence[Span], x: str, start: float = 0.0, markers: bool = False) -> Figure:
+def _figure(
+    lines: Sequence[Line], spans: Sequence[StageEnd], x: str, start: float = 0.0, markers: bool = False
+) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with rc_context({"figure.constrained_layout.use": False}):  # every run draws these, and this takes half the time
+    with rc_context({"figure.constrained_layout.use": False}):  # twice as fast, and every run draws these
         figure = Figure()
     figure.subplots_adjust(left=0.125, right=0.98, bottom=0.15, top=0.92)
     axes = figure.add_subplot()
@@ -108,33 +110,33 @@ def _figure(lines: Sequence[Line], spans: Sequence[Span], x: str, start: float =
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     if len(lines) > 1:
         axes.legend()
-    _mark(axes, spans, start)
+    _draw_stage_ends(axes, spans, start)
     return figure
 
 
-def _rates_figure(lines: Sequence[Line], spans: Sequence[Span]) -> Figure:
+def _rates_figure(lines: Sequence[Line], spans: Sequence[StageEnd]) -> Figure:
     figure = _figure(lines, spans, "step")
     axes = figure.axes[0]
     peaks = [max((value or 0 for value in line.y), default=0) for line in lines]
     peaks = [peak for peak in peaks if peak > 0]
-    if peaks and max(peaks) >= _SPREAD * min(peaks):
+    if peaks and max(peaks) >= _LOG_FROM * min(peaks):
         axes.set_yscale("log")
-        axes.set_ylim(min(peaks) / _DEPTH, max(peaks) * 2)
+        axes.set_ylim(min(peaks) / _LOG_DEPTH, max(peaks) * 2)
     else:
         axes.yaxis.set_major_formatter("{x:.3g}")
         axes.set_ylim(bottom=0)
     return figure
 
 
-def _mark(axes: Axes, spans: Sequence[Span], start: float) -> None:
-    """Draw where stages end, and their names above where they fit."""
+def _draw_stage_ends(axes: Axes, spans: Sequence[StageEnd], start: float) -> None:
+    """Draw a line where each stage ends, and the stages' names above the plot where they fit."""
     for span in spans[:-1]:
         axes.axvline(span.end, color=str(Colour.muted), linewidth=0.9, linestyle=(0, (3, 3)))
     if len(spans) > _LABELLED:
         return
     whole = max(1e-9, spans[-1].end - start) if spans else 1.0
     for span in spans:
-        room = int(_LETTERS * (span.end - start) / whole)
+        room = int(_CHARACTERS * (span.end - start) / whole)
         name = span.name if len(span.name) <= room else f"{span.name[: max(0, room - 1)]}…"
         middle, colour = (start + span.end) / 2, str(Colour.muted)
         if room > 1:
@@ -143,7 +145,7 @@ def _mark(axes: Axes, spans: Sequence[Span], start: float) -> None:
 
 
 def _extended(line: Line, start: int, values: Values, at: Sequence[int] | None) -> Line:
-    """Put a stage's steps behind the others, thinned out, after a gap; `at` names the steps, if not all are there."""
+    """Append a stage's steps, at most POINTS of them, after a gap; `at` numbers the steps where some are left out."""
     every = max(1, math.ceil(len(values) / POINTS))
     places = sorted({*range(0, len(values), every), len(values) - 1}) if values else []
     gap: tuple[list[float], list[float | None]] = ([float(start)], [None]) if places else ([], [])

@@ -1,4 +1,4 @@
-"""Figures as inline SVG whose colours and type are the page's."""
+"""Figures as inline SVG with the page's colours and fonts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Formatter
 
 NARROW = 5.0
-"""Width in inches up to which a figure is fitted into a phone's screen; points of it are pixels there."""
+"""Widest figure, in inches, that is fitted into a phone's screen; a point is a pixel there."""
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -30,10 +30,10 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def draw(plot: Plot, number: int) -> tuple[str, float]:
-    """Draw a plot: its SVG, and its width in inches.
+    """Return a plot's SVG and its width in inches.
 
-    The same plot gives the same text always; `number` tells this page's plots apart. Nothing of matplotlib's settings
-    stays changed, and none of the user's is used. Raises ComponentError where `draw` makes no figure.
+    The same plot gives the same text; `number` keeps the ids of a page's plots apart. matplotlib's settings are
+    restored, and the user's are not used. Raises ComponentError where `draw` returns no figure.
     """
     import matplotlib
 
@@ -41,7 +41,7 @@ def draw(plot: Plot, number: int) -> tuple[str, float]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_style())
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # the browser draws the text, with its own fonts
-        warnings.filterwarnings("ignore", "constrained_layout not applied")  # then it is drawn as it is
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # the figure is drawn without it
         figure = plot.draw()
         if not hasattr(figure, "savefig"):
             raise ComponentError(f"the plot `{plot.title}` is no matplotlib figure: {type(figure).__name__}")
@@ -51,15 +51,15 @@ def draw(plot: Plot, number: int) -> tuple[str, float]:
 def _svg(figure: Figure) -> str:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            _say_powers(axis.get_major_formatter(), axis.set_major_formatter)
-            _say_powers(axis.get_minor_formatter(), axis.set_minor_formatter)
+            _write_powers_in_unicode(axis.get_major_formatter(), axis.set_major_formatter)
+            _write_powers_in_unicode(axis.get_minor_formatter(), axis.set_minor_formatter)
     out = StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return out.getvalue()
 
 
-def _say_powers(formatter: Formatter, replace: Callable[[Formatter], None]) -> None:
-    """Have a logarithmic axis say 10⁻³ where its own way is TeX, which is not read here."""
+def _write_powers_in_unicode(formatter: Formatter, replace: Callable[[Formatter], None]) -> None:
+    """Have a logarithmic axis write 10⁻³ in place of TeX, which the SVG does not render."""
     from matplotlib.ticker import Formatter, LogFormatterMathtext
 
     if not isinstance(formatter, LogFormatterMathtext):
@@ -117,7 +117,7 @@ def _themed(svg: str, title: str, number: int) -> str:
     root = ElementTree.fromstring(HIDDEN.sub("\N{REPLACEMENT CHARACTER}", svg))
     for parent in root.iter():
         for child in [child for child in parent if child.tag in (f"{_SVG}style", f"{_SVG}metadata")]:
-            parent.remove(child)  # its rule would hold for the whole page
+            parent.remove(child)  # a style element would hold for the whole page
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
         _restyle(element, f"plot{number}-")
@@ -129,7 +129,7 @@ def _themed(svg: str, title: str, number: int) -> str:
 
 
 def _restyle(element: ElementTree.Element, prefix: str) -> None:
-    """Give an element's colours and type to the page's style sheet, and keep its names apart from other plots'."""
+    """Replace an element's colours by the style sheet's variables, drop its fonts, and prefix its ids."""
     for name, value in list(element.attrib.items()):
         if name == "id":
             element.set(name, prefix + value)

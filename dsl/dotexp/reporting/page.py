@@ -1,4 +1,4 @@
-"""A report's page: sections drawn, and put into one self-contained HTML file."""
+"""Sections rendered for the page, and the page as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDED = 24
-"""Rows above which a table is folded under its title."""
+"""Most rows of a table that is not folded under its title."""
 _SHORT = 30
-"""Letters of a cell that stays on one line."""
+"""Most characters of a cell that is not wrapped."""
 _MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A section ready for the page: every block as the template wants it, every drawing made."""
+class RenderedSection:
+    """A section with every block as the template's values and every plot as SVG; `failed`: it says why it failed."""
 
     section: Section
     blocks: tuple[Mapping[str, Any], ...]
@@ -38,29 +38,34 @@ class Drawn:
         return self.section.title
 
 
-class Drawer:
-    """Draws sections; the plots of a page are numbered as they come."""
+class SectionRenderer:
+    """Renders a page's sections, and numbers its plots, whose ids must differ."""
 
     def __init__(self) -> None:
         self._plots = 0
 
-    def draw(self, section: Section) -> Drawn:
-        """Draw a section. Raises ComponentError for what is no section, and whatever its plots raise."""
+    def render(self, section: Section) -> RenderedSection:
+        """Render a section. Raises ComponentError for another type, and whatever its plots raise."""
         if not isinstance(section, Section):
-            raise ComponentError(f"a report's section is a Section, and this is a {type(section).__name__}")
-        return Drawn(section, tuple(self._block(block) for block in section.blocks))
+            raise ComponentError(f"a report returns Sections, and one is a {type(section).__name__}")
+        return RenderedSection(section, tuple(self._block(block) for block in section.blocks))
 
-    def attempt(self, title: str, make: Callable[[], Sequence[Section]]) -> tuple[list[Drawn], str | None]:
-        """Make sections and draw them, or else one of this title that says why not; also return the reason, if any."""
+    def render_or_explain(
+        self, title: str, make: Callable[[], Sequence[Section]]
+    ) -> tuple[list[RenderedSection], str | None]:
+        """Make and render sections; where that raises, return a section of this title that says why, and the reason."""
         try:
-            return [self.draw(section) for section in make()], None
-        except (Exception, SystemExit) as error:  # a stranger's code, or a folder that was edited: the page goes on
+            return [self.render(section) for section in make()], None
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a plugin's code, or an edited folder: the other sections are rendered
             reason = _reason(error)
-            return [self.failure(title, reason)], reason
+            return [self.explain(title, reason)], reason
 
-    def failure(self, title: str, reason: str) -> Drawn:
-        """Draw a section that says why another is not there."""
-        return replace(self.draw(Section(title, (Paragraph(f"This could not be reported: {reason}"),))), failed=True)
+    def explain(self, title: str, reason: str) -> RenderedSection:
+        """Render a section that says why the one of this title failed."""
+        return replace(self.render(Section(title, (Paragraph(f"This could not be reported: {reason}"),))), failed=True)
 
     def _block(self, block: Block) -> Mapping[str, Any]:
         match block:
@@ -80,14 +85,14 @@ class Drawer:
         raise ComponentError(f"a section holds tables, plots, pictures and text, and this is a {type(block).__name__}")
 
 
-def page(heading: Mapping[str, Any], sections: Sequence[Drawn]) -> str:
-    """Put a page together: `heading` has name, run, description, status, reason and facts (pairs of name and value)."""
+def page(heading: Mapping[str, Any], sections: Sequence[RenderedSection]) -> str:
+    """Return the page's HTML; `heading` is that of `run_sections.heading`."""
     template = _environment().get_template("report.html.jinja")
     return template.render(heading=heading, sections=sections, style=_resource("report.css"))
 
 
 def number_text(value: float) -> str:
-    """Write a number for people: four digits behind the point, more for what is small, none for what is whole."""
+    """Format a number: four decimals, three significant digits below 0.01, none for a whole number."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -121,7 +126,7 @@ def _table(table: Table) -> Mapping[str, Any]:
 
 
 def _kind(column: Sequence[Cell]) -> str:
-    """Tell how a column is set: numbers end flush, short words stay on a line."""
+    """Return a column's style: numbers are right-aligned, short text is not wrapped."""
     if column and all(isinstance(cell, int | float) for cell in column):
         return "number"
     return "short" if all(len(str(cell)) <= _SHORT for cell in column) else "long"
@@ -145,8 +150,8 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Show what a browser would hide, such as marks that turn the direction of writing."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # which marks what is HTML already
+    """Replace characters that a browser would hide, such as changes of direction, by U+FFFD."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # HTML already
         return value
     return HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
 

@@ -1,4 +1,4 @@
-"""Pictures as data URIs of modest size."""
+"""Pictures as data URIs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dotexp.language.diagnostics import ComponentError
 from dotexp.sdk.report import Picture
 
 LONGEST = 320
-"""Pixels of a picture's longer side on the page, at most."""
+"""Most pixels of a picture's longer side; a larger picture is reduced."""
 SMALL = 64
-"""Pixels of a side up to which a picture is kept exactly, as PNG, and shown enlarged."""
+"""Most pixels of a side of a picture that is kept exactly, as PNG, and shown enlarged."""
 _QUALITY = 80
 
 
 def encode(picture: Picture) -> tuple[str, bool]:
-    """Encode a picture as a data URI, JPEG or PNG; also tell whether it is small, to be enlarged without blurring.
+    """Encode a picture as a JPEG or PNG data URI; also return whether it is small, to be enlarged without blurring.
 
-    Raises ComponentError for what is no image (3, H, W), or (1, H, W), of finite floats.
+    Raises ComponentError for anything but an image (3, H, W) or (1, H, W) of finite floats.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What every run's report tells: how it went, what was trained when, with which data and versions. Needs no torch."""
+"""Sections of every run's report: training, layer groups, data, spec, environment. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 from dotexp.language.wording import counted
 from dotexp.reporting.curves import epoch_plots, schedule_plots
-from dotexp.reporting.page import Drawer, Drawn, number_text
+from dotexp.reporting.page import RenderedSection, SectionRenderer, number_text
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.headline import Headline, headline, weights_of
 from dotexp.runs.results import EpochRow, RunResult, StageResult
 from dotexp.sdk.report import Block, Cell, Paragraph, Section, Table, Verbatim
 
-_FEW = 60
-"""Classes listed by name, at most."""
+_LISTED = 60
+"""Most classes listed by name."""
 
 
 def heading(run: RunFolder, description: str) -> dict[str, Any]:
-    """What stands at the top: names, status, and the run's main numbers. Raises UsageError for a broken result.json."""
+    """Return the page's heading: names, status, main numbers. Raises UsageError where result.json cannot be read."""
     result, main = run.read_result(), headline(run)
     return {
         "run": run.name,
@@ -34,17 +34,19 @@ def heading(run: RunFolder, description: str) -> dict[str, Any]:
     }
 
 
-Maker = Callable[[RunFolder], Iterator[Block]]
+SectionBuilder = Callable[[RunFolder], Iterator[Block]]
 
 
-def sections_of(run: RunFolder, makers: Mapping[str, Maker], drawer: Drawer) -> Iterator[Drawn]:
-    """Draw a run's sections: a file that is missing leaves one out, one that cannot be read is told of in its place."""
-    for title, make in makers.items():
-        yield from drawer.attempt(title, partial(_sections, title, make, run))[0]
+def render_sections(
+    run: RunFolder, builders: Mapping[str, SectionBuilder], renderer: SectionRenderer
+) -> Iterator[RenderedSection]:
+    """Render a run's sections; one without its file is left out, one whose file cannot be read says so."""
+    for title, build in builders.items():
+        yield from renderer.render_or_explain(title, partial(_sections, title, build, run))[0]
 
 
-def _sections(title: str, make: Maker, run: RunFolder) -> list[Section]:
-    blocks = tuple(make(run))
+def _sections(title: str, build: SectionBuilder, run: RunFolder) -> list[Section]:
+    blocks = tuple(build(run))
     return [Section(title, blocks)] if blocks else []
 
 
@@ -62,7 +64,7 @@ def _facts(run: RunFolder, result: RunResult | None, main: Headline | None) -> I
             yield "device", result.device
 
 
-def _curves(run: RunFolder) -> Iterator[Block]:
+def _training(run: RunFolder) -> Iterator[Block]:
     rows = run.read_epochs()
     if not rows:
         yield Paragraph("No epoch was finished.")
@@ -87,7 +89,7 @@ def _stage_table(run: RunFolder, rows: Sequence[EpochRow]) -> Table:
         numbers = (stage.train_loss, stage.valid_loss, *(_cell(stage.metrics.get(name)) for name in metrics))
         cells.append((*done, *numbers, best, _duration(stage.seconds)))
     header = ("stage", "epochs", "steps", "weights", "train loss", "valid loss", *metrics, "lowest valid loss", "time")
-    return Table("Stages as they ended", header, tuple(cells))
+    return Table("Stages", header, tuple(cells))
 
 
 def _epoch_table(rows: Sequence[EpochRow]) -> Table:
@@ -157,12 +159,12 @@ def _data(run: RunFolder) -> Iterator[Block]:
     rows.append(("fingerprint", facts.fingerprint))
     yield Table("", ("what", "value"), tuple(rows))
     if facts.guesses:
-        yield Table("Guessed, where the spec says nothing", ("parameter", "value"), tuple(facts.guesses.items()))
+        yield Table("Guessed, where the spec gives no value", ("parameter", "value"), tuple(facts.guesses.items()))
     if facts.classes is not None and facts.counts is not None:
         yield Table("Classes", ("class", "training examples"), tuple(zip(facts.classes, facts.counts, strict=True)))
     elif facts.classes is not None:
-        more = f", and {len(facts.classes) - _FEW:,} more" if len(facts.classes) > _FEW else ""
-        yield Paragraph(f"Classes: {', '.join(facts.classes[:_FEW])}{more}.")
+        more = f", and {len(facts.classes) - _LISTED:,} more" if len(facts.classes) > _LISTED else ""
+        yield Paragraph(f"Classes: {', '.join(facts.classes[:_LISTED])}{more}.")
     for note in facts.notes:
         yield Paragraph(f"Note: {note}.")
 
@@ -173,12 +175,12 @@ def _spec(run: RunFolder) -> Iterator[Block]:
             yield Verbatim(title, path.read_text(encoding="utf-8", errors="replace"))
 
 
-def _machine(run: RunFolder) -> Iterator[Block]:
+def _environment(run: RunFolder) -> Iterator[Block]:
     result, facts = run.read_result(), _read(run.environment)
     if result is not None:
         yield Paragraph(f"Started {result.started}, {_duration(result.seconds)} in all.")
         if result.changes:
-            yield Paragraph(f"Resumed though this had changed: {'; '.join(result.changes)}. It is not bit-exact.")
+            yield Paragraph(f"Resumed after changes, so not bit-exact: {'; '.join(result.changes)}.")
     if facts is None:
         return
     versions = facts.get("versions") or {}
@@ -219,6 +221,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     return values
 
 
-COURSE: Mapping[str, Maker] = {"How it went": _curves}
-MAKE: Mapping[str, Maker] = {"What trained": _groups, "Data": _data, "Spec": _spec, "Machine": _machine}
-"""Sections of every report by title: those on how the run went, and those on what it was made of."""
+OUTCOME: Mapping[str, SectionBuilder] = {"Training": _training}
+SETUP: Mapping[str, SectionBuilder] = {
+    "Layer groups": _groups,
+    "Data": _data,
+    "Spec": _spec,
+    "Environment": _environment,
+}
+"""Sections of every report by title: before and after the sections that the spec asks for."""
