@@ -14,10 +14,20 @@ from weakref import WeakSet, ref
 import torch
 from torch import Tensor
 
-from dotexp_vision.data.decode import UnreadableImageError, check_image, load_pixels, without_warnings
+from dotexp_vision.data.decode import (
+    FORMATS,
+    NATURAL,
+    UnreadableImageError,
+    check_image,
+    load_pixels,
+    without_warnings,
+)
+from dotexp_vision.data.levels import LevelRange, Levels, level_range
 from dotexp_vision.data.params import Resize
 
 _MOST_THREADS = 8
+_SAMPLE = 200
+_DARK = 15
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -33,6 +43,14 @@ class Reader(Protocol):
         """Find out cheaply whether an image can be read; raises UnreadableImageError."""
         ...
 
+    def level_range(self, identity: str) -> LevelRange | None:
+        """Measure an image of more than 8 bits; None for others, and for those that cannot be read."""
+        ...
+
+    def at_levels(self, levels: Levels) -> Reader:
+        """Return a reader of the same images that scales those of more than 8 bits by these levels."""
+        ...
+
     def place(self, identity: str) -> str:
         """Return where an image comes from, which is equal for one image in other data."""
         ...
@@ -43,14 +61,23 @@ class Reader(Protocol):
 
 
 class FileReader:
-    """Image files in a folder and below; an identity is the path within it."""
+    """Image files in a folder and below, scaled by `levels`; an identity is the path within the folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, levels: Levels = NATURAL) -> None:
         self._root = root
+        self._levels = levels
 
     def pixels(self, identity: str, side: int, resize: Resize) -> Tensor:
         """Read a file as a square, uint8 (3, side, side); raises UnreadableImageError."""
-        return load_pixels(self._root / identity, side, resize)
+        return load_pixels(self._root / identity, side, resize, self._levels)
+
+    def level_range(self, identity: str) -> LevelRange | None:
+        """Measure an image of more than 8 bits; None for others."""
+        return level_range(self._root / identity, FORMATS)
+
+    def at_levels(self, levels: Levels) -> FileReader:
+        """Return a reader of the same files that scales them by these levels."""
+        return FileReader(self._root, levels)
 
     def check(self, identity: str) -> None:
         """Decode a file in the cheapest way; raises UnreadableImageError."""
@@ -168,6 +195,19 @@ class Taken(NamedTuple):
 
     places: Mapping[str, Place]
     bad: dict[str, UnreadableImageError]
+
+
+def dark_notes(places: Places) -> Iterator[str]:
+    """Yield a note where most of the images held, of a sample, are nearly black."""
+    held = [place for by_name in places.values() for place in by_name.values()]
+    sample = held[:: max(1, len(held) // _SAMPLE)]
+    highest = [int(place.pixels.max()) for place in sample]
+    dark = [level for level in highest if 0 < level <= _DARK]
+    if 2 * len(dark) > len(sample):
+        yield (
+            f"{len(dark)} of {len(sample)} images looked at are nearly black: their highest level is {max(dark)} of "
+            f"255; levels = 0..{max(dark)} makes that white"
+        )
 
 
 def in_threads(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -14,8 +14,9 @@ from dotexp.sdk.splits import random_split_rows
 from numpy.typing import NDArray
 
 from dotexp_vision.augment.pipeline import Variation
-from dotexp_vision.data.cache import ImageStore, Places, Reader
-from dotexp_vision.data.decode import UnreadableImageError
+from dotexp_vision.data.cache import ImageStore, Places, Reader, dark_notes, in_threads
+from dotexp_vision.data.decode import NATURAL, UnreadableImageError
+from dotexp_vision.data.levels import Decision, Levels, decide
 from dotexp_vision.data.params import ImageParams, OnBad
 from dotexp_vision.data.splitting import stratified_rows
 from dotexp_vision.data.subset import ImagePart, Images, Sizes
@@ -64,6 +65,7 @@ class Found:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     guesses: Mapping[str, str] = field(default_factory=dict)
+    levels: Levels = NATURAL
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -83,7 +85,11 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
     """
     seed = context.seed if params.split_seed is None else params.split_seed
     shared = {} if context.shared is None else context.shared
-    store: ImageStore = shared.setdefault(f"images of {found.place}", ImageStore())
+    decision = _levels(params, found, shared)
+    reader = found.reader.at_levels(decision.levels)
+    found = replace(found, reader=reader, guesses={**found.guesses, **decision.guesses}, levels=decision.levels)
+    found = replace(found, notes=(*found.notes, *decision.notes))
+    store: ImageStore = shared.setdefault(f"images of {found.place} at {decision.levels}", ImageStore())
     parts = _split(params, found, seed)
     skipped: dict[str, UnreadableImageError] = {}
     places: Places = {}
@@ -109,7 +115,19 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
         )
         for name, examples in parts.items()
     }
-    return ImageData(_facts(found, parts, targets, skipped), made, found.reader.place)
+    dark = () if params.levels is not None else tuple(dark_notes(places))
+    return ImageData(_facts(found, parts, targets, skipped, dark), made, found.reader.place)
+
+
+def _levels(params: ImageParams, found: Found, shared: MutableMapping[str, Any]) -> Decision:
+    """Decide which levels of images of more than 8 bits are black and white: once for a run's images of one place."""
+    given = None if params.levels is None else (params.levels.low, params.levels.high)
+    key = f"levels of {found.place} given {given}"
+    if key not in shared:
+        images = (example.identity for examples in (found.pool, *found.parts.values()) for example in examples)
+        shared[key] = decide(in_threads(found.reader.level_range, images), given)
+    decision: Decision = shared[key]
+    return decision
 
 
 def _variation(params: ImageParams) -> Variation | None:
@@ -169,13 +187,20 @@ def _others(examples: Sequence[Example], identities: Mapping[str, object]) -> tu
 
 
 def _facts(
-    found: Found, parts: Mapping[str, Sequence[Example]], targets: Targets, skipped: Mapping[str, object]
+    found: Found,
+    parts: Mapping[str, Sequence[Example]],
+    targets: Targets,
+    skipped: Mapping[str, object],
+    more: Sequence[str],
 ) -> DataFacts:
-    notes = [*found.notes, *targets.notes]
+    notes = [*found.notes, *targets.notes, *more]
     if skipped:
         few = ", ".join(sorted(skipped)[:5]) + (", …" if len(skipped) > 5 else "")
         notes.append(f"{len(skipped)} image{'s' * (len(skipped) > 1)} cannot be read and left out: {few}")
     classes = targets.facts.get("classes")
+    vocabulary: dict[str, Any] = {} if classes is None else {"classes": list(classes)}
+    if levels := found.levels.as_json():
+        vocabulary["levels"] = levels
     return DataFacts(
         task=found.task,
         train=len(parts["train"]),
@@ -184,7 +209,7 @@ def _facts(
         fingerprint=_fingerprint(found.reader, parts),
         notes=tuple(notes),
         guesses=found.guesses,
-        vocabulary={} if classes is None else {"classes": list(classes)},
+        vocabulary=vocabulary,
         **targets.facts,
     )
 

@@ -19,6 +19,7 @@ from dotexp_vision.data.cache import FileReader, ImageStore, threads
 from dotexp_vision.data.dataset import GIB
 from dotexp_vision.data.decode import UnreadableImageError, load_pixels, to_floats, without_warnings
 from dotexp_vision.data.files import SUFFIXES, Search
+from dotexp_vision.data.levels import Levels, levels_from
 from dotexp_vision.data.params import ImageParams
 from dotexp_vision.data.subset import ImagePart, Images, Sizes
 
@@ -33,16 +34,17 @@ def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[
     and, from the batches, one that cannot be read.
     """
     sources = [source for given in inputs for source in _sources(given)]
+    levels = levels_from(params.levels, vocabulary)
 
     def read(source: Source) -> Tensor:
         assert not isinstance(source, str)
-        return load_pixels(source, params.size, params.resize)
+        return load_pixels(source, params.size, params.resize, levels)
 
     def pieces(start: int) -> Iterator[Piece]:
         return image_pieces(sources[start:], read, to_floats, params.batch_size)
 
     files = all(isinstance(source, Path) for source in sources)
-    augmented = _augmented(params, [str(source) for source in sources]) if files else None
+    augmented = _augmented(params, levels, [str(source) for source in sources]) if files else None
     return Encoded(named(sources), readable(pieces), augmented, pieces, lambda: len(sources))
 
 
@@ -86,12 +88,16 @@ def named(sources: Sequence[Any]) -> list[dict[str, Any]]:
     return [{"input": "" if isinstance(source, bytes) else str(source)} for source in sources]
 
 
-def _augmented(params: ImageParams, paths: Sequence[str]) -> Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None:
+def _augmented(
+    params: ImageParams, levels: Levels, paths: Sequence[str]
+) -> Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None:
     if not params.transforms:
         return None
     variation = Variation([use.build() for use in params.transforms])
     sizes = Sizes(params.size, params.presize or params.size, params.resize)
-    held = Images(FileReader(Path()), ImageStore(), {}, int(params.memory * GIB))  # for all of the augmented passes
+    held = Images(
+        FileReader(Path(), levels), ImageStore(), {}, int(params.memory * GIB)
+    )  # for all of the augmented passes
     part = ImagePart(held, paths, torch.zeros(len(paths)), sizes, variation)
 
     def augmented(draw: Draw) -> Iterator[tuple[Tensor, ...]]:

@@ -75,6 +75,11 @@ class ImageParams(ImageDataParams):
     augment: Transform | tuple[Transform, ...] | None = Field(
         None, description="how training images are varied: standard, a list of transforms, or none"
     )
+    levels: Annotated[Range | None, OncePerExperiment()] = Field(
+        None,
+        description="levels of the images' pixels that are black and white, such as 0..4095; none: 0..255, and for "
+        "images of more than 8 bits what the highest level of all of them needs",
+    )
     on_bad: OnBad = Field(
         OnBad.error, description="images that cannot be read: error lists them before training, skip leaves them out"
     )

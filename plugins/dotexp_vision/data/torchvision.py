@@ -19,6 +19,7 @@ from dotexp_vision.data.cache import FileReader, Reader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
 from dotexp_vision.data.dataset_names import Reading
 from dotexp_vision.data.decode import square
+from dotexp_vision.data.levels import LevelRange, Levels
 from dotexp_vision.data.list_params import TorchvisionDatasetParams
 from dotexp_vision.data.params import Resize
 from dotexp_vision.data.targets import Example
@@ -41,6 +42,14 @@ class ArrayReader:
 
     def check(self, identity: str) -> None:
         """Do nothing: it was read."""
+
+    def level_range(self, identity: str) -> LevelRange | None:
+        """Return None: the arrays are of 8 bits."""
+        return None
+
+    def at_levels(self, levels: Levels) -> ArrayReader:
+        """Return the reader itself."""
+        return self
 
     def place(self, identity: str) -> str:
         """Return the data set's name and the image's number there."""

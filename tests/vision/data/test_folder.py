@@ -13,7 +13,8 @@ from dotexp import ComponentError, DataContext, RunError, UsageError, Use
 from dotexp.sdk.data import Batch, Named
 from dotexp.sdk.seeds import Draw
 from dotexp.sdk.splits import random_split, random_split_rows
-from dotexp_vision.data.dataset import ImageData, encode
+from dotexp_vision.data.dataset import ImageData
+from dotexp_vision.data.encoding import encode
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams, OnBad, Resize
 from PIL import Image

@@ -18,6 +18,7 @@ from dotexp.sdk.seeds import Draw
 from dotexp_vision.data import cache as image_store
 from dotexp_vision.data.encoding import encode
 from dotexp_vision.data.folder import build
+from dotexp_vision.data.levels import Levels
 from dotexp_vision.data.params import ImageFolderParams, Resize
 from PIL import Image
 from torch import Tensor
@@ -58,9 +59,9 @@ def test_stages_of_other_sizes_split_alike_and_read_each_image_once_for_a_side(
     read: Counter[tuple[str, int]] = Counter()
     load = image_store.load_pixels
 
-    def counted(path: Path, side: int, resize: Resize) -> Tensor:
+    def counted(path: Path, side: int, resize: Resize, levels: Levels) -> Tensor:
         read[path.name, side] += 1
-        return load(path, side, resize)
+        return load(path, side, resize, levels)
 
     monkeypatch.setattr(image_store, "load_pixels", counted)
     run = api.run(resolved(SPEC, folder=photos), runs=photos / "runs")
@@ -119,6 +120,11 @@ def test_presized_predictions_are_as_large_as_others(photos: Path) -> None:
     assert sides == {32}
 
 
+def store_in(shared: dict[str, object]) -> image_store.ImageStore:
+    (store,) = (held for held in shared.values() if isinstance(held, image_store.ImageStore))
+    return store
+
+
 def folder_params(photos: Path, *overrides: str) -> ImageFolderParams:
     params = experiment(photos, *overrides).data.params
     assert isinstance(params, ImageFolderParams)
@@ -128,8 +134,7 @@ def folder_params(photos: Path, *overrides: str) -> ImageFolderParams:
 def test_what_one_folder_read_another_of_the_same_run_need_not(photos: Path) -> None:
     shared: dict[str, object] = {}
     first = build(folder_params(photos), DataContext(1, shared))
-    (store,) = shared.values()
-    assert isinstance(store, image_store.ImageStore)
+    store = store_in(shared)
     assert store.nbytes == 12 * 3 * 32 * 32
     build(folder_params(photos), DataContext(2, shared))  # another split of the same images
     assert store.nbytes == 12 * 3 * 32 * 32
@@ -140,8 +145,7 @@ def test_images_of_a_size_are_freed_with_the_last_data_that_uses_them(photos: Pa
     shared: dict[str, object] = {}
     small, same, large = (build(folder_params(photos, *sets), DataContext(1, shared))
                           for sets in ((), ("data.batch_size=2",), ("data.size=40",)))  # fmt: skip
-    (store,) = shared.values()
-    assert isinstance(store, image_store.ImageStore)
+    store = store_in(shared)
     sizes = [12 * 3 * side * side for side in (32, 40)]
     assert store.nbytes == sum(sizes)
     del small
@@ -162,17 +166,16 @@ def test_memory_that_one_size_leaves_holds_the_next(photos: Path, monkeypatch: p
     read: Counter[int] = Counter()
     load = image_store.load_pixels
 
-    def counted(path: Path, side: int, resize: Resize) -> Tensor:
+    def counted(path: Path, side: int, resize: Resize, levels: Levels) -> Tensor:
         read[side] += 1
-        return load(path, side, resize)
+        return load(path, side, resize, levels)
 
     monkeypatch.setattr(image_store, "load_pixels", counted)
     shared: dict[str, object] = {}
     room = f"data.memory={12 * 3 * 40 * 40 / (1 << 30)!r}"
     small = build(folder_params(photos, room), DataContext(1, shared))
     large = build(folder_params(photos, room, "data.size=40"), DataContext(1, shared))
-    (store,) = shared.values()
-    assert isinstance(store, image_store.ImageStore)
+    store = store_in(shared)
 
     def epoch() -> Tensor:
         whole = large.part("train")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -19,6 +21,7 @@ from dotexp_vision.data.decode import (
 )
 from dotexp_vision.data.params import Resize
 from PIL import Image, ImageOps
+from raw_images import tiff
 
 
 def photo(width: int = 60, height: int = 40) -> Image.Image:
@@ -109,6 +112,12 @@ def test_what_is_odd_and_readable_makes_no_noise(tmp_path: Path) -> None:
         assert read_image(tmp_path / "odd.jpg").size == (60, 40)
 
 
+def saved(form: str) -> bytes:
+    held = io.BytesIO()
+    photo().save(held, form)
+    return held.getvalue()
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG that says it has so many pixels, and has none."""
 
@@ -131,8 +140,29 @@ def broken_files(folder: Path) -> dict[str, str]:
         "cut.png": (png[:half], "runcated"),
         "bit.png": (png[:half] + bytes([png[half] ^ 1]) + png[half + 1 :], "broken"),
         "empty.jpg": (b"", "empty file"),
-        "text.jpg": (b"<html>404</html>", "no image"),
-        "script.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n", "no image"),
+        "text.jpg": (b"GIF? no, text", "it is no image, but text: GIF\\? no, text"),
+        "page.jpg": (b"<!doctype html><html>404</html>", "a web page .HTML., no image: a download was answered by"),
+        "pointer.jpg": (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "Git LFS pointer, no image",
+        ),
+        "script.jpg": (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n",
+            "PostScript document, which is not read",
+        ),
+        "phone.jpg": (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99),
+            "an HEIC image, which is not read: convert it",
+        ),
+        "wavelets.jpg": (saved("JPEG2000"), "a JPEG 2000 image, which is not read: convert it"),
+        "clip.png": (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1" + bytes(99), "a video, no image: save its frames"),
+        "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing, which is not read"),
+        "packed.png": (gzip.compress(png), "it is gzip, no image: unpack it"),
+        "start.jpg": (jpeg[:20], "starts as a JPEG image, and is damaged"),
+        "noise.jpg": (bytes(range(128, 256)), "it is no image"),
+        "doubles.tif": (tiff(np.zeros((4, 4)), 64, 3), "a TIFF of 64-bit floats, which is not read: save it with 8"),
+        "halves.tif": (tiff(np.zeros((4, 4), np.float16), 16, 3), "a TIFF of 16-bit floats"),
+        "complex.tif": (tiff(np.zeros((4, 4), np.complex64), 64, 6), "a TIFF of 64-bit complex numbers"),
         "bomb.png": (bomb(15_000, 11_500), "more than 170,000,000"),
     }
     for name, (content, _) in files.items():
