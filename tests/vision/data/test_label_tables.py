@@ -49,7 +49,7 @@ def refusal(table: Path, field: str = "table", **more: object) -> tuple[str, str
 
 
 def column(name: str | int) -> Use:
-    (component,) = load_registry().find("split", "column")
+    (component,) = load_registry().find("image_split", "column")
     return Use(component=component, params=component.params(column=name))
 
 
