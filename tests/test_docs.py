@@ -118,6 +118,7 @@ def test_the_gallery_lists_every_spec() -> None:
     )
 
 
+@pytest.mark.process
 def test_ci_runs_the_readmes_test_command(tmp_path: Path) -> None:
     """The whole script, with a `bash` first on the path that prints what it is asked to run."""
     shell = shutil.which("bash")
@@ -134,6 +135,7 @@ def test_ci_runs_the_readmes_test_command(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [f"+ {command}", "-euo", "pipefail", "-c", command]
 
 
+@pytest.mark.process
 def test_no_machine_path_and_no_registry_in_what_is_committed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if listed.returncode:

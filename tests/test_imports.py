@@ -146,6 +146,7 @@ LIGHT = [
 ]  # fmt: skip
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", LIGHT, ids=lambda a: a[0])
 def test_light_commands_do_not_import_torch(arguments: list[str]) -> None:
     code = (
@@ -164,6 +165,7 @@ def test_the_public_face_is_sorted_and_whole() -> None:
     assert all(hasattr(dotexp, name) for name in dotexp.__all__)
 
 
+@pytest.mark.process
 def test_bundled_faces_import_without_torch() -> None:
     from dotexp.testing import check_face
 
@@ -171,6 +173,7 @@ def test_bundled_faces_import_without_torch() -> None:
         check_face(name)
 
 
+@pytest.mark.process
 def test_what_plugins_import_loads_no_parser() -> None:
     from dotexp import sdk
 

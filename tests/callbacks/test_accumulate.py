@@ -45,6 +45,7 @@ def small(batch: int, batches: int, poison: int | None = None) -> Plan:
     return plan(train, data=data, body=None)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(("batch", "batches"), [(8, 2), (4, 4), (1, 16)])
 def test_several_batches_to_a_step_are_one_big_batch(tmp_path: Path, batch: int, batches: int) -> None:
     (big, one), (parts, several) = run(small(16, 1), tmp_path), run(small(batch, batches), tmp_path)
@@ -59,6 +60,7 @@ def test_several_batches_to_a_step_are_one_big_batch(tmp_path: Path, batch: int,
     assert one.stages[0].steps == several.stages[0].steps == 4
 
 
+@pytest.mark.run
 def test_a_bad_loss_in_any_of_a_step_s_batches_stops_before_the_step(tmp_path: Path) -> None:
     planned = small(4, 4, poison=5)
     with pytest.raises(RunError, match=r"stage `train`, step \d of 4 .*: the loss is nan; the step was not taken"):
@@ -82,6 +84,7 @@ class Broken:
             yield batch
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(("after", "between"), [(0, True), (1, False), (2, True), (3, False)])
 def test_a_state_is_whole_between_steps_alone(after: int, between: bool) -> None:
     """In the midst of a step, batch norm has seen some of its batches already."""

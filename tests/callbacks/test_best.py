@@ -156,6 +156,7 @@ def worsening(*callbacks: Use) -> Plan:
     return plan(stage(data=DATA, epochs=5, lr=0.3, callbacks=[*callbacks, SNAPSHOT]), data=DATA, seed=2)
 
 
+@pytest.mark.run
 def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, result = run(worsening(callback("keep_best")), tmp_path)
     losses = [each.valid_loss or math.inf for each in folder.read_epochs()]
@@ -172,6 +173,7 @@ def test_a_stage_ends_with_its_best_epoch_s_weights(tmp_path: Path, capsys: pyte
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("names", [("ema", "keep_best"), ("keep_best", "ema")])
 def test_the_best_epoch_s_averages_are_kept_in_either_order(tmp_path: Path, names: tuple[str, ...]) -> None:
     folder, result = run(worsening(*(callback(name) for name in names)), tmp_path)
@@ -184,6 +186,7 @@ def test_the_best_epoch_s_averages_are_kept_in_either_order(tmp_path: Path, name
     )
 
 
+@pytest.mark.run
 def test_a_stage_that_stops_early_says_so_and_the_next_one_follows(tmp_path: Path) -> None:
     stopping = callback("early_stopping", min_delta=100.0, patience=2)
     planned = plan(stage("first", epochs=6, data=DATA, callbacks=[stopping]), stage("second", data=DATA), data=DATA)
@@ -209,12 +212,14 @@ def test_who_watches_sees_why_a_stage_stopped() -> None:
     assert console.file.getvalue().splitlines()[1:] == ["  stopped by early_stopping: enough"]
 
 
+@pytest.mark.run
 def test_a_reason_to_stop_after_the_last_epoch_is_none(tmp_path: Path) -> None:
     stopping = callback("early_stopping", min_delta=100.0, patience=2)
     _, result = run(plan(stage(epochs=3, data=DATA, callbacks=[stopping]), data=DATA), tmp_path)
     assert (result.stages[0].epochs, result.stages[0].stopped) == (3, None)
 
 
+@pytest.mark.run
 def test_a_stopped_stage_is_resumed_as_stopped(tmp_path: Path) -> None:
     """Also where the run was cut off between the epoch that stopped it and the stage's end."""
     stopping = callback("early_stopping", min_delta=100.0, patience=1)
@@ -235,6 +240,7 @@ def test_a_stopped_stage_is_resumed_as_stopped(tmp_path: Path) -> None:
         assert bits(resumed) == bits(whole)
 
 
+@pytest.mark.run
 def test_from_a_spec_to_a_result(tmp_path: Path) -> None:
     small = "latent_ratings(users = 40, items = 30, density = 50%, batch_size = 32)"
     text = RATINGS.replace("latent_ratings", small).replace("epochs = 1", "epochs = 9")
@@ -250,6 +256,7 @@ def test_from_a_spec_to_a_result(tmp_path: Path) -> None:
     assert api.verify(folder).differences == ()
 
 
+@pytest.mark.run
 def test_the_best_weights_are_kept_through_an_interruption(tmp_path: Path) -> None:
     """Cut off after each step behind the best epoch: its weights are in the checkpoint, and come back."""
     planned = with_runtime(worsening(callback("keep_best")), EVERY_STEP)

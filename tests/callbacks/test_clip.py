@@ -47,6 +47,7 @@ def norm_of(tensors: dict[str, torch.Tensor]) -> float:
     return math.sqrt(sum(tensor.square().sum().item() for tensor in tensors.values()))
 
 
+@pytest.mark.run
 def test_without_it_a_step_is_the_gradient(tmp_path: Path) -> None:
     moved, gradient = first_step(tmp_path)
     assert moved.keys() == gradient.keys() == {"model.linear.weight", "model.linear.bias"}
@@ -54,6 +55,7 @@ def test_without_it_a_step_is_the_gradient(tmp_path: Path) -> None:
         torch.testing.assert_close(moved[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.run
 def test_a_long_gradient_is_shortened_to_the_norm_over_all_parameters(tmp_path: Path) -> None:
     _, gradient = first_step(tmp_path)
     limit = norm_of(gradient) / 3
@@ -63,6 +65,7 @@ def test_a_long_gradient_is_shortened_to_the_norm_over_all_parameters(tmp_path: 
         torch.testing.assert_close(moved[name], tensor / 3, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.run
 def test_a_short_one_is_left_alone(tmp_path: Path) -> None:
     _, gradient = first_step(tmp_path)
     moved, _ = first_step(tmp_path, callback("clip", norm=norm_of(gradient) * 2))
@@ -70,6 +73,7 @@ def test_a_short_one_is_left_alone(tmp_path: Path) -> None:
         torch.testing.assert_close(moved[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.run
 def test_by_value_each_number_is_bounded(tmp_path: Path) -> None:
     _, gradient = first_step(tmp_path)
     limit = max(tensor.abs().max().item() for tensor in gradient.values()) / 4

@@ -77,6 +77,7 @@ def averaging(*callbacks: Use, **more: Any) -> Plan:
     return plan(stage(data=DATA, callbacks=[*callbacks, WATCH], **more), data=DATA)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("warmup", [False, True])
 def test_the_averages_are_those_of_the_state_after_each_step(tmp_path: Path, warmup: bool) -> None:
     """Of the weights, and of batch norm's statistics, which belong to the weights that they were measured with."""
@@ -97,6 +98,7 @@ def test_the_averages_are_those_of_the_state_after_each_step(tmp_path: Path, war
         torch.testing.assert_close(saved[name].double(), average, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.run
 def test_training_goes_on_as_without_them(tmp_path: Path) -> None:
     """Bit for bit: the averages are put in for the validation, and taken out again."""
     run(averaging(), tmp_path)
@@ -142,6 +144,7 @@ def test_the_statistics_fit_the_averaged_weights(make: Callable[[], torch.nn.Mod
     assert scale.item() == 600 and misfit() < 0.03
 
 
+@pytest.mark.run
 def test_validation_sees_the_averages(tmp_path: Path) -> None:
     folder, result = run(averaging(callback("ema", decay=0.5)), tmp_path)
     weights = load_weights(folder.model)
@@ -152,6 +155,7 @@ def test_validation_sees_the_averages(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.run
 def test_only_what_trains_is_averaged(tmp_path: Path) -> None:
     body = FreezeLayers(items=(LayerSpan(first="body"),))
     planned = averaging(callback("ema"), freeze=body)
@@ -160,6 +164,7 @@ def test_only_what_trains_is_averaged(tmp_path: Path) -> None:
     assert set(start) - same(start, end) == {"head.3.weight", "head.3.bias"}
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("kept", list(Kept))
 def test_statistics_of_norms_kept_training_in_a_frozen_body_are_averaged(tmp_path: Path, kept: Kept) -> None:
     """`freeze body except batchnorm`: its statistics move, and with them their averages."""
@@ -171,6 +176,7 @@ def test_statistics_of_norms_kept_training_in_a_frozen_body_are_averaged(tmp_pat
     assert same(raw, Watch.validated[-1]) == same(raw, end)
 
 
+@pytest.mark.run
 def test_the_best_epoch_keeps_the_averaged_statistics(tmp_path: Path) -> None:
     """Whatever the order of the two: the weights and the statistics of one validation belong together."""
     for order in (
@@ -183,6 +189,7 @@ def test_the_best_epoch_keeps_the_averaged_statistics(tmp_path: Path) -> None:
         assert same(weights, Watch.validated[best]) == set(weights)
 
 
+@pytest.mark.run
 def test_a_next_stage_starts_from_the_averages(tmp_path: Path) -> None:
     first = stage("first", data=DATA, callbacks=[callback("ema")])
     still = stage("second", data=DATA, epochs=1, lr=1e-8, callbacks=[WATCH])

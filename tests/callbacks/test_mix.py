@@ -153,6 +153,7 @@ def mixed_plan(*callbacks: Use, epochs: int = 1) -> Plan:
     return plan(train, data=DATA, body=None)
 
 
+@pytest.mark.run
 def test_the_loss_written_down_is_that_of_the_mixed_batch_of_the_step_s_seed(tmp_path: Path) -> None:
     planned = mixed_plan(callback("mixup"))
     network = build_network(planned.model, planned.facts, 42).double()
@@ -168,6 +169,7 @@ def test_the_loss_written_down_is_that_of_the_mixed_batch_of_the_step_s_seed(tmp
     assert result.stages[0].train_loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.run
 def test_the_same_run_mixes_the_same_and_another_seed_does_not(tmp_path: Path) -> None:
     planned = mixed_plan(callback("mixup"), callback("cutmix", p=0.5), epochs=4)
     first, again = (load_weights(run(planned, tmp_path)[0].model) for _ in range(2))
@@ -194,6 +196,7 @@ class Taken(Callback):
         return batch
 
 
+@pytest.mark.run
 def test_validation_sees_images_as_they_are(tmp_path: Path) -> None:
     taken = Use(component=Component("callback", "taken", TakenParams, f"{__name__}:Taken"), params=TakenParams())
     run(mixed_plan(callback("mixup"), taken, epochs=2), tmp_path)

@@ -89,6 +89,7 @@ def test_line_ends_of_every_system(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
+@pytest.mark.run
 def test_calls_that_are_wrong(tmp_path: Path, finished: Path) -> None:
     for arguments in (
         ["chekc", "a.exp"], ["check"], ["check", "missing.exp"], ["run", "missing.exp"], ["check", "."], ["plan"],
@@ -103,6 +104,7 @@ def test_calls_that_are_wrong(tmp_path: Path, finished: Path) -> None:
     assert "did you mean `adam`?" in runner("show", "addam", folder=finished).stderr
 
 
+@pytest.mark.run
 def test_the_run_folder(finished: Path) -> None:
     run = finished / "runs" / "films-1"
     names = {
@@ -118,6 +120,7 @@ def test_the_run_folder(finished: Path) -> None:
     assert environment["seed"] == 42
 
 
+@pytest.mark.run
 def test_a_run_uses_the_plans_rates(finished: Path) -> None:
     run = finished / "runs" / "films-1"
     plan = json.loads((run / "plan.json").read_text())
@@ -129,6 +132,7 @@ def test_a_run_uses_the_plans_rates(finished: Path) -> None:
     assert used["lr"] == schedule["lr"]
 
 
+@pytest.mark.run
 def test_the_resolved_spec_alone_reproduces_the_run(finished: Path, tmp_path: Path) -> None:
     run = finished / "runs" / "films-1"
     (tmp_path / "again.exp").write_text((run / "resolved.exp").read_text())
@@ -137,6 +141,7 @@ def test_the_resolved_spec_alone_reproduces_the_run(finished: Path, tmp_path: Pa
     assert (again / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
 
 
+@pytest.mark.run
 def test_evaluate_agrees_with_the_run(finished: Path) -> None:
     run = finished / "runs" / "films-1"
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
@@ -146,6 +151,7 @@ def test_evaluate_agrees_with_the_run(finished: Path) -> None:
     assert answer["metrics"]["rmse"] == pytest.approx(answer["loss"] ** 0.5, rel=1e-6)
 
 
+@pytest.mark.run
 def test_predict_pairs(finished: Path) -> None:
     answer = json.loads(runner("predict", "films", "1:2", "nobody:2", "--json", folder=finished).stdout)
     known, unknown = answer["predictions"]
@@ -155,6 +161,7 @@ def test_predict_pairs(finished: Path) -> None:
     assert shown == f"nobody 2: {unknown['value']:.4f} (unknown user: the mean of the known)\n"
 
 
+@pytest.mark.run
 def test_a_moved_run_still_predicts(finished: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -163,6 +170,7 @@ def test_a_moved_run_still_predicts(finished: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout.startswith("1 2: ")
 
 
+@pytest.mark.run
 def test_runs_ls_show_compare_and_rm(finished: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -174,6 +182,7 @@ def test_runs_ls_show_compare_and_rm(finished: Path, tmp_path: Path) -> None:
     assert runner("runs", "ls", folder=tmp_path).stdout == "no runs in runs\n"
 
 
+@pytest.mark.run
 def test_seed_and_device_options(finished: Path) -> None:
     one, two = (
         runner("run", "films.exp", "--seed", seed, "--device", "cpu", "--json", folder=finished) for seed in "12"
@@ -234,6 +243,7 @@ def test_diagnostics_about_data_point_into_the_spec(tmp_path: Path) -> None:
     assert done.returncode == 2 and "error[E404]" in done.stderr and "<stdin>:4:" in done.stderr
 
 
+@pytest.mark.run
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     text = QUICK.replace("lr = 5e-3", "lr = 1e4").replace("loss mse", "loss mse\noptimizer sgd(wd = 100)")
     (tmp_path / "films.exp").write_text(text)
@@ -243,6 +253,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "runs/films-1/result.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.process
 def test_the_installed_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dotexp.cli", "check", "-"]
     done = subprocess.run(command, cwd=tmp_path, input=b"experiment x", capture_output=True, check=False)

@@ -39,6 +39,7 @@ def live(tmp_path: Path) -> Iterator[RunFolder]:
     other.communicate("\n")
 
 
+@pytest.mark.process
 def test_a_live_run_is_not_removed_by_name_path_or_among_others(live: RunFolder, tmp_path: Path) -> None:
     other = finished(tmp_path)
     for names in (["films-1"], [str(live.path)], ["films-2", "films-1"], ["films-1", "films-2"]):
@@ -50,6 +51,7 @@ def test_a_live_run_is_not_removed_by_name_path_or_among_others(live: RunFolder,
     assert create_run("films", tmp_path / "runs").name == "films-3"
 
 
+@pytest.mark.process
 def test_a_live_runs_name_is_not_reused_where_its_folder_is_gone(live: RunFolder, tmp_path: Path) -> None:
     shutil.rmtree(live.path)
     assert create_run("films", tmp_path / "runs").name == "films-2"

@@ -19,6 +19,8 @@ from dotexp.cli.streams import SUBSTITUTES, standard_streams, substituted
 from paths import REPOSITORY
 from spec_runner import QUICK
 
+pytestmark = [pytest.mark.run, pytest.mark.process]
+
 
 class Full(io.StringIO):
     """A stream in memory that takes some characters and then fails."""

@@ -32,6 +32,8 @@ from interruptions import EVERY_STEP, cut, with_runtime
 from spec_runner import QUICK, runner
 from toys import DATA, AdamParams, ImagesParams, SgdParams, build_adam, build_images, plan, stage, use
 
+pytestmark = pytest.mark.run
+
 WHOLE = (LayerGroup("model", ("model",)),)
 SGD = use("optimizer", "build_sgd", SgdParams())
 BODY = FreezeLayers(items=(LayerSpan(first="body"),))

@@ -13,6 +13,8 @@ from dotexp.runs.results import Status
 
 from specs import RATINGS
 
+pytestmark = pytest.mark.run
+
 TEXT = RATINGS.replace("latent_ratings", "latent_ratings(users = 60, items = 40, batch_size = 32, test = 20%)")
 TEXT += "\nmetrics rmse\nruntime(threads = 1)\n"
 
@@ -149,6 +151,7 @@ def test_warnings_of_every_command_are_diagnostics(tmp_path: Path) -> None:
     assert [each.code for each in heard] == ["W508"] and "starts from the beginning" in heard[0].message
 
 
+@pytest.mark.process
 def test_names_are_listed_before_they_are_used() -> None:
     import subprocess
     import sys

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from paths import REPOSITORY
 
+pytestmark = pytest.mark.process
+
 MODEL_FACE = '''
 from dotexp import Component, LayerGroup, ModelFacts, Params, hookimpl
 

@@ -56,6 +56,7 @@ def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     return folder, execute(planned, folder, **more)
 
 
+@pytest.mark.run
 def test_a_finished_run_leaves_its_files(tmp_path: Path) -> None:
     planned = plan(stage("first"), stage("second", epochs=1))
     folder, result = run(planned, tmp_path, plugins={"dotexp_toys": "1.2"})
@@ -74,6 +75,7 @@ def test_a_finished_run_leaves_its_files(tmp_path: Path) -> None:
     assert set(load_weights(folder.model)) == set(build_network(planned.model, planned.facts, 0).state_dict())
 
 
+@pytest.mark.run
 def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:
     """The whole model, one group, SGD with momentum: written out again in plain PyTorch, to the same bits."""
     data = ImagesParams(batch_size=8, examples=35)
@@ -111,6 +113,7 @@ def test_a_run_equals_a_plain_loop(tmp_path: Path) -> None:
     assert result.stages[0].train_loss == pytest.approx(average / (1 - 0.98**8), rel=1e-6)
 
 
+@pytest.mark.run
 def test_rates_and_momentum_used_are_the_plans(tmp_path: Path) -> None:
     planned = plan(
         stage("head", freeze=FreezeLayers(items=(LayerSpan(first="body"),))),
@@ -132,6 +135,7 @@ def test_a_group_that_trains_needs_a_rate(tmp_path: Path) -> None:
         run(plan(bad), tmp_path)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_loss_that_is_not_a_number_stops_before_the_step(tmp_path: Path, fused: bool) -> None:
     data = ImagesParams(batch_size=8, poison=POISON)
@@ -167,6 +171,7 @@ def _loop(data: ImagesParams, fused: bool) -> StageLoop:
     return StageLoop(train, network, CrossEntropy(), build_images(data, DataContext(42)).part("train"), 42, machinery)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("late", [False, True])
 def test_weights_are_those_before_the_step_that_failed(late: bool) -> None:
     """Also where the fault is noticed only at the end of the epoch, as on CUDA: the fused kernel skips."""
@@ -199,6 +204,7 @@ class _Truncated:
         return self._part.batches(order[: self._examples], *rest)
 
 
+@pytest.mark.run
 def test_losses_noted_on_the_device_average_as_those_seen_at_once() -> None:
     at_once, noted = _loop(ImagesParams(batch_size=8), True), _loop(ImagesParams(batch_size=8), True)
     noted._guard = OnDevice(noted._not_finite, noted.optimizer, torch.device("cpu"), every=3)
@@ -207,6 +213,7 @@ def test_losses_noted_on_the_device_average_as_those_seen_at_once() -> None:
     assert at_once.train_loss == noted.train_loss is not None
 
 
+@pytest.mark.run
 def test_weights_that_overflow_are_noticed_at_the_end_of_the_epoch(tmp_path: Path) -> None:
     data = ImagesParams(batch_size=32)
     sgd = use("optimizer", "build_sgd", SgdParams())
@@ -278,6 +285,7 @@ def test_evaluation_counts_every_example_the_same() -> None:
     assert not network.training
 
 
+@pytest.mark.run
 def test_a_run_starts_from_the_body_of_another(tmp_path: Path) -> None:
     first, _ = run(plan(stage(), body=BodyParams(normalized=True)), tmp_path)
     weights = use("weights", "", WeightsUse(run=str(first.path)))
@@ -290,6 +298,7 @@ def test_a_run_starts_from_the_body_of_another(tmp_path: Path) -> None:
     assert run(planned, tmp_path)[1].status is Status.finished
 
 
+@pytest.mark.run
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     first, _ = run(plan(stage(epochs=1)), tmp_path)
     weights = use("weights", "", WeightsUse(run=str(first.path)))
@@ -319,6 +328,7 @@ def test_ties_and_channels_last_survive_the_disk(tmp_path: Path) -> None:
     assert loaded["count"].item() == 3
 
 
+@pytest.mark.run
 def test_prediction_gives_probabilities_of_the_saved_network(tmp_path: Path) -> None:
     planned = plan(stage(), body=BodyParams(normalized=True))
     folder, _ = run(planned, tmp_path)
@@ -353,6 +363,7 @@ def test_probe_reads_facts_and_counts_layers_without_weights(tmp_path: Path) -> 
     assert probe.layer_counts(whole.model, whole.facts) == (LayerCount("model", 108 * 3 + 3),)
 
 
+@pytest.mark.run
 def test_probe_finds_the_run_that_weights_come_from(tmp_path: Path) -> None:
     folder, _ = run(plan(stage(epochs=1)), tmp_path)
     probe = Probe(tmp_path)
@@ -362,6 +373,7 @@ def test_probe_finds_the_run_that_weights_come_from(tmp_path: Path) -> None:
         probe.run_folder("toy-1")
 
 
+@pytest.mark.run
 def test_a_run_is_evaluated_again_to_the_same_numbers(tmp_path: Path) -> None:
     planned = plan(stage(), body=BodyParams(normalized=True))
     folder, result = run(planned, tmp_path)
@@ -416,6 +428,7 @@ class Recorder(NullListener):
         self.heard.append(f"end {result.status}")
 
 
+@pytest.mark.run
 def test_a_listener_hears_of_the_run(tmp_path: Path) -> None:
     listener = Recorder()
     run(plan(stage()), tmp_path, listener=listener)
@@ -423,6 +436,7 @@ def test_a_listener_hears_of_the_run(tmp_path: Path) -> None:
     assert [line for line in listener.heard if line in heard] == heard
 
 
+@pytest.mark.run
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     folder, listener = create_run("toy", tmp_path), Recorder(interrupt=True)
     with pytest.raises(Interrupted, match="in stage `train`, epoch 1"):
@@ -451,6 +465,7 @@ class Broken(NullListener):
         raise RunError("the tracker is gone")
 
 
+@pytest.mark.run
 def test_a_listener_that_fails_at_the_end_does_not_hide_why_the_run_did(tmp_path: Path) -> None:
     data = ImagesParams(batch_size=8, poison=POISON)
     folder = create_run("toy", tmp_path)
@@ -478,6 +493,7 @@ def test_a_device_that_is_not_there_is_a_wrong_call(tmp_path: Path, monkeypatch:
     assert folder.status is Status.failed
 
 
+@pytest.mark.run
 def test_bf16_trains_float32_weights(tmp_path: Path) -> None:
     planned = plan(stage(groups=(WHOLE,)), body=None)
     runtime = Runtime(device=Device.cpu, precision=Precision.bf16)

@@ -63,6 +63,7 @@ def spec_runner(*arguments: str | Path | bytes, folder: Path, **more: Any) -> su
 # kill -9
 
 
+@pytest.mark.process
 def test_runs_killed_at_random_moments_end_alike() -> None:
     """Five kills; `python tests/support/kills.py --kills 100` makes more."""
     command = [sys.executable, str(REPOSITORY / "tests" / "support" / "kills.py"), "--kills", "5", "--workers", "1"]
@@ -86,6 +87,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.run
+@pytest.mark.process
 @ROOT_ONLY
 def test_a_disk_that_fills_up_costs_no_checkpoint_and_no_training(small_disk: Path) -> None:
     planned = with_runtime(plan(stage(epochs=4)), EVERY_STEP)
@@ -112,6 +115,8 @@ def test_a_disk_that_fills_up_costs_no_checkpoint_and_no_training(small_disk: Pa
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
+@pytest.mark.process
 @ROOT_ONLY
 def test_a_disk_that_fills_as_the_run_ends_leaves_a_result_that_says_so(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +147,7 @@ def test_a_disk_that_fills_as_the_run_ends_leaves_a_result_that_says_so(
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", ["schedule.json", "result.json", "environment.json", "metrics.jsonl"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 def test_a_file_that_cannot_be_written_at_the_end_is_named_with_the_way_forward(
@@ -171,6 +177,7 @@ def test_a_file_that_cannot_be_written_at_the_end_is_named_with_the_way_forward(
     assert run.status is Status.finished
 
 
+@pytest.mark.process
 def test_a_quota_on_the_size_of_files_is_told_with_the_bytes(tmp_path: Path) -> None:
     """RLIMIT_FSIZE: no file above 2 kB can be written, which holds every manifest back, and the model."""
     code = """
@@ -200,6 +207,7 @@ except Exception as error:
     assert len((tmp_path / "toy-1" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.process
 @ROOT_ONLY
 def test_a_read_only_folder_is_refused_before_training(tmp_path: Path) -> None:
     place = tmp_path / "fixed"
@@ -225,6 +233,7 @@ def whole(tmp_path: Path) -> RunFolder:
     return run
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
     tmp_path: Path, whole: RunFolder, damage: str
@@ -243,6 +252,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
 def test_without_any_sound_checkpoint_nothing_starts_silently(tmp_path: Path, whole: RunFolder) -> None:
     run = cut(whole, tmp_path / "cut", Position(0, 2, 0))
     for path in run.checkpoints.glob("*.safetensors"):
@@ -252,6 +262,7 @@ def test_without_any_sound_checkpoint_nothing_starts_silently(tmp_path: Path, wh
     assert "1-2-0" in str(caught.value) and "1-1-0" in str(caught.value) and "remove" in str(caught.value)
 
 
+@pytest.mark.run
 def test_a_checkpoint_of_another_plan_is_told_of(tmp_path: Path, whole: RunFolder) -> None:
     """Files copied over from another run."""
     other = with_runtime(plan(stage(), seed=7), EVERY_STEP)
@@ -279,6 +290,7 @@ def test_one_process_works_on_a_run_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.process
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     reader, writer = os.pipe()
@@ -313,6 +325,7 @@ def test_a_lock_of_another_host_or_of_a_number_used_again(tmp_path: Path) -> Non
         pass
 
 
+@pytest.mark.process
 def test_resumes_in_the_same_instant_are_let_through_one_at_a_time(tmp_path: Path) -> None:
     """Eight processes at a stale lock: one gets in, and stays until the others were refused."""
     run = create_run("toy", tmp_path)
@@ -341,6 +354,7 @@ def test_resumes_in_the_same_instant_are_let_through_one_at_a_time(tmp_path: Pat
 # data
 
 
+@pytest.mark.process
 def test_an_image_that_vanishes_between_two_sittings_is_told(tmp_path: Path) -> None:
     write_images(tmp_path, 0)
     spec = tmp_path / "killed.exp"
@@ -366,6 +380,7 @@ def test_an_image_that_vanishes_between_two_sittings_is_told(tmp_path: Path) -> 
     assert done.returncode == 2 and "error[E401]" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_a_corrupt_image_is_told_before_training(tmp_path: Path) -> None:
     write_images(tmp_path, 1)
     broken = tmp_path / "pictures" / "dogs" / "4.png"
@@ -376,6 +391,7 @@ def test_a_corrupt_image_is_told_before_training(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.process
 def test_malformed_rows_are_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("user,item,rating\n" + "1,2,3\n" * 40 + "1,2,many\n")
     (tmp_path / "rows.exp").write_text(
@@ -405,6 +421,7 @@ class Failing:
             yield batch
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(
     "error", [RunError("the image x.png does not exist"), RuntimeError("DataLoader worker (pid 7) is killed")]
 )
@@ -428,6 +445,7 @@ def test_data_that_fails_in_mid_run_costs_nothing_that_was_done(
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.process
 def test_a_worker_process_that_dies_is_told_and_the_run_goes_on_later(tmp_path: Path) -> None:
     """SIGKILL to a process that reads the data of a real run."""
     write_images(tmp_path, 1)
@@ -459,6 +477,7 @@ def test_a_worker_process_that_dies_is_told_and_the_run_goes_on_later(tmp_path: 
 # numbers
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_bad_number_at_a_chosen_step_stops_before_it_and_leaves_good_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
@@ -499,6 +518,7 @@ class Hungry(CrossEntropy):
         return super().forward(input, target)
 
 
+@pytest.mark.run
 def test_memory_that_runs_out_is_told_with_the_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run("toy", tmp_path)
     monkeypatch.setattr("toys.build_loss", lambda params, facts: Hungry(8))
@@ -531,6 +551,7 @@ def test_a_split_batch_has_the_gradient_of_the_whole(tmp_path: Path) -> None:
         torch.testing.assert_close(parameter.grad, gradient)
 
 
+@pytest.mark.run
 def test_a_run_that_splits_is_resumed_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = EVERY_STEP.model_copy(update={"on_oom": OnOom.in_pieces})
     planned = with_runtime(plan(stage()), runtime)
@@ -553,6 +574,7 @@ def _no_evaluation(*arguments: Any) -> Any:
     return Evaluation()
 
 
+@pytest.mark.process
 def test_the_systems_own_lack_of_memory_is_known_as_such() -> None:
     """RLIMIT_AS, in a process of its own: what torch raises on a CPU."""
     code = """
@@ -577,6 +599,7 @@ except Exception as error:
 # clocks and names
 
 
+@pytest.mark.run
 def test_a_clock_that_goes_backwards_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
 ) -> None:
@@ -595,6 +618,8 @@ def test_a_clock_that_goes_backwards_changes_nothing(
     assert bits(resumed) == bits(whole)
 
 
+@pytest.mark.run
+@pytest.mark.process
 def test_paths_that_are_not_utf_8(tmp_path: Path) -> None:
     """A folder whose name is not text: the run is made there, interrupted, and gone on with."""
     place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
@@ -612,6 +637,7 @@ def test_paths_that_are_not_utf_8(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
 
 
+@pytest.mark.process
 def test_two_runs_started_in_the_same_instant_have_folders_of_their_own(tmp_path: Path) -> None:
     planned = plan(stage(epochs=1))
     pids = []

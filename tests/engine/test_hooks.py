@@ -17,6 +17,8 @@ from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.results import EpochRow, RunResult, Status
 from toys import plan, stage
 
+pytestmark = pytest.mark.run
+
 HOOKS = ["dotexp_run_started", "dotexp_stage_started", "dotexp_epoch_ended", "dotexp_run_ended"]
 
 

@@ -25,6 +25,7 @@ def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     return folder, execute(planned, folder, **more)
 
 
+@pytest.mark.run
 def test_the_same_plan_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
     runs = [run(plan(stage(), seed=seed), tmp_path)[0] for seed in (42, 42, 43)]
     first, again, other = (load_weights(folder.model) for folder in runs)
@@ -34,6 +35,7 @@ def test_the_same_plan_gives_the_same_bits_and_another_seed_others(tmp_path: Pat
     assert numbers[0] == numbers[1] != numbers[2]
 
 
+@pytest.mark.run
 def test_what_runs_before_a_step_does_not_change_it(tmp_path: Path) -> None:
     """Dropout is f(seed, stage, step): validation, whose metric draws random numbers, changes nothing."""
     with_valid = ImagesParams(batch_size=8, valid=8)
@@ -45,6 +47,7 @@ def test_what_runs_before_a_step_does_not_change_it(tmp_path: Path) -> None:
     assert result.stages[0].valid_loss is None
 
 
+@pytest.mark.run
 def test_the_callers_random_numbers_and_settings_are_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -66,6 +69,7 @@ def test_initial_weights_are_a_function_of_the_seed_alone() -> None:
     assert "head.3.weight" not in same(first, other)
 
 
+@pytest.mark.run
 def test_the_random_state_outside_does_not_matter(tmp_path: Path) -> None:
     weights = []
     for seed in (1, 2):
@@ -74,6 +78,7 @@ def test_the_random_state_outside_does_not_matter(tmp_path: Path) -> None:
     assert same(*weights) == set(weights[0])
 
 
+@pytest.mark.run
 def test_a_second_stage_does_not_depend_on_what_was_drawn_in_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +95,7 @@ def test_a_second_stage_does_not_depend_on_what_was_drawn_in_the_first(
     assert same(*weights) == set(weights[0])
 
 
+@pytest.mark.run
 def test_order_is_a_function_of_seed_stage_and_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[list[int]] = []
     batches = TensorPart.batches

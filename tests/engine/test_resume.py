@@ -18,6 +18,8 @@ from dotexp.runs.results import Status
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
 from toys import AdamParams, ImagesParams, SgdParams, plan, same, stage, use
 
+pytestmark = pytest.mark.run
+
 
 def test_a_run_resumed_after_any_step_ends_with_the_same_bits(tmp_path: Path) -> None:
     """Two stages with batch norm, dropout, one frozen in part, another optimizer and batch size in the second."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from itertools import takewhile
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
 import torch
+from children import fork, wait
 from dotexp import RunError
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
@@ -44,6 +46,7 @@ class Sender(NullListener):
                 os.kill(os.getpid(), self._number)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_saves_and_the_run_can_go_on(tmp_path: Path, number: signal.Signals) -> None:
     planned = with_runtime(plan(stage(), stage("again")), QUIET)
@@ -62,6 +65,7 @@ def test_the_first_signal_saves_and_the_run_can_go_on(tmp_path: Path, number: si
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
 def test_the_second_signal_stops_at_once(tmp_path: Path) -> None:
     planned = with_runtime(plan(stage()), QUIET)
     run = create_run("toy", tmp_path)
@@ -92,6 +96,7 @@ class Signalling(torch.nn.Module):
         return output.softmax(1)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(
     ("at", "position"),
     [(1, Position(0, 1, 0)), (3, Position(0, 3, 0)), (4, Position(0, 4, 0)), (5, Position(0, 4, 0)),
@@ -113,6 +118,7 @@ def test_the_step_under_way_is_finished_and_a_validation_is_not(
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
 def test_a_run_that_cannot_be_saved_when_it_is_stopped_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +134,7 @@ def test_a_run_that_cannot_be_saved_when_it_is_stopped_has_failed(
     assert run.status is Status.failed
 
 
+@pytest.mark.run
 def test_a_signal_before_the_first_step_is_heeded(tmp_path: Path) -> None:
     class Early(NullListener):
         def run_started(self, plan: Any, run: Any) -> None:
@@ -143,6 +150,7 @@ def test_a_signal_before_the_first_step_is_heeded(tmp_path: Path) -> None:
     assert bits(run) == bits(whole)
 
 
+@pytest.mark.run
 def test_in_another_thread_signals_are_left_alone(tmp_path: Path) -> None:
     planned, run = with_runtime(plan(stage(epochs=1)), QUIET), create_run("toy", tmp_path)
     thread = threading.Thread(target=lambda: execute(planned, run))
@@ -151,19 +159,25 @@ def test_in_another_thread_signals_are_left_alone(tmp_path: Path) -> None:
     assert run.status is Status.finished
 
 
+@pytest.mark.process
 def test_a_worker_lets_the_first_signal_pass_and_ends_at_the_second() -> None:
+    """The worker answers over a pipe; a signal that was sent before the question is handled before the answer."""
+    (asked, ask), (answered, answer) = os.pipe(), os.pipe()
     with stopped_by_signals(watch := Polling()):
-        pid = os.fork()
-        if pid == 0:
-            while True:
-                sleep(0.01)
-        sleep(0.1)
-        os.kill(pid, signal.SIGTERM)
-        sleep(0.1)
-        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
-        os.kill(pid, signal.SIGINT)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+
+        def serve() -> None:
+            while os.read(asked, 1):
+                os.write(answer, b"!")
+
+        pid = fork(serve)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.write(ask, b"?")
+            assert os.read(answered, 1) == b"!", "it lives, and the first signal has passed"
+            os.kill(pid, number)
+        assert wait(pid) == 130
         assert not watch.stopping
+    for end in (asked, ask, answered, answer):
+        os.close(end)
 
 
 class Signalled(torch.utils.data.Dataset[int]):
@@ -174,30 +188,28 @@ class Signalled(torch.utils.data.Dataset[int]):
         return index
 
 
+@pytest.mark.process
 def test_a_worker_that_is_told_to_stop_reads_on() -> None:
     with stopped_by_signals(Polling()):
         assert list(read_in_workers(Signalled(), range(4), 1)) == [0, 1, 2, 3]
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+@pytest.mark.process
 def test_a_signal_to_the_whole_group_of_a_run_with_workers(tmp_path: Path) -> None:
     """As a terminal or a scheduler sends it: the workers get it too, and the run is saved all the same."""
     write_images(tmp_path, 2)
     spec = tmp_path / "killed.exp"
     spec.write_text(IMAGES.format(folder=tmp_path / "pictures", workers=2).replace("epochs = 1", "epochs = 400"))
     command = [sys.executable, "-m", "dotexp.cli", "run", str(spec), "--runs", str(tmp_path / "runs")]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     run = RunFolder(tmp_path / "runs" / "killed-1")
-    deadline = monotonic() + 60
-    while not positions(run.checkpoints) and process.poll() is None and monotonic() < deadline:
-        sleep(0.05)
-    sleep(0.3)
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, errors
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        second_epoch = re.compile(r"\s*2\s")
+        before = "".join(takewhile(lambda line: not second_epoch.match(line), process.stderr))
+        os.killpg(process.pid, signal.SIGTERM)
+        errors = process.stderr.read()
+    assert process.returncode == 130, before + errors
     assert "and saved" in errors and f"to go on: spec-runner resume {run.path}" in errors
     assert "Traceback" not in errors
     assert run.status is Status.interrupted

@@ -19,6 +19,8 @@ from dotexp.sdk.data import Data
 from interruptions import EVERY_STEP, cut, with_runtime
 from toys import ImagesParams, build_images, plan, stage
 
+pytestmark = pytest.mark.run
+
 SMALL, LARGE, LAST = ImagesParams(batch_size=4), ImagesParams(batch_size=8), ImagesParams(batch_size=16)
 
 

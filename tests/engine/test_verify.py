@@ -25,6 +25,7 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
+@pytest.mark.run
 def test_a_run_done_again_is_the_same_and_is_left_alone(run: RunFolder) -> None:
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     found = verify_run(plan(stage(), stage("more")), run, {})
@@ -32,6 +33,7 @@ def test_a_run_done_again_is_the_same_and_is_left_alone(run: RunFolder) -> None:
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.run
 def test_a_run_with_another_seed_is_not(run: RunFolder) -> None:
     found = verify_run(plan(stage(), stage("more"), seed=7), run, {})
     assert any(line.startswith("model.safetensors: `body.0.0.bias` differs by at most") for line in found.differences)
@@ -39,6 +41,7 @@ def test_a_run_with_another_seed_is_not(run: RunFolder) -> None:
     assert not any("schedule" in line for line in found.differences)
 
 
+@pytest.mark.run
 def test_versions_that_changed_are_told(run: RunFolder) -> None:
     facts = json.loads(run.environment.read_text())
     facts["versions"]["torch"] = "1.0"
@@ -48,6 +51,7 @@ def test_versions_that_changed_are_told(run: RunFolder) -> None:
     assert found.changes == (f"version of torch: now {torch.__version__}, was 1.0",)
 
 
+@pytest.mark.run
 def test_every_difference_is_named(run: RunFolder, tmp_path: Path) -> None:
     other = create_run("toy", tmp_path)
     execute(plan(stage(), stage("more")), other)
@@ -72,6 +76,7 @@ def test_every_difference_is_named(run: RunFolder, tmp_path: Path) -> None:
     assert "schedule.json: stage more: momentum differs" in found
 
 
+@pytest.mark.run
 def test_a_zero_of_the_other_sign_is_another_bit(run: RunFolder, tmp_path: Path) -> None:
     other = create_run("toy", tmp_path)
     execute(plan(stage(), stage("more")), other)
@@ -86,6 +91,8 @@ def test_only_a_finished_run_can_be_verified(tmp_path: Path) -> None:
         verify_run(plan(stage()), create_run("toy", tmp_path), {})
 
 
+@pytest.mark.run
+@pytest.mark.process
 def test_the_command_says_so_and_data_workers_do_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,8 @@ from exported import DIGITS, FILMS, write_ratings
 from PIL import Image
 from spec_runner import runner
 
+pytestmark = pytest.mark.run
+
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:

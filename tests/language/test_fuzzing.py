@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -20,6 +19,7 @@ from fuzz_inputs import Case, random_bytes
 from fuzzing import KINDS, check_spec, check_text, fuzz
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from work import lines_executed
 
 from specs import IMAGES, RATINGS, checked, faults, resolved
 
@@ -62,13 +62,15 @@ def test_a_value_with_a_control_in_it_is_not_shown_raw() -> None:
     assert not any(sign in render(d) for d in diagnostics for sign in "\x1b\x07")
 
 
-def seconds(text: str) -> float:
-    """Time to check a text, and to draw what is wrong with it."""
-    began = time.perf_counter()
-    _, diagnostics = checked(text)
-    as_json(diagnostics)
-    assert all(render(d) for d in diagnostics)
-    return time.perf_counter() - began
+def work(text: str) -> int:
+    """Lines executed to check a text, and to draw what is wrong with it."""
+
+    def check() -> None:
+        _, diagnostics = checked(text)
+        as_json(diagnostics)
+        assert all(render(d) for d in diagnostics)
+
+    return lines_executed(check)
 
 
 MANY: dict[str, Callable[[int], str]] = {
@@ -82,9 +84,11 @@ MANY: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("what", MANY)
-def test_the_time_grows_with_the_text_and_not_faster(what: str) -> None:
-    small, large = (min(seconds(MANY[what](n)) for _ in range(2)) for n in (100, 800))
-    assert large < 8 * 3 * small + 0.2  # cubic growth would be 512 times as long, quadratic 64
+def test_the_work_grows_with_the_text_and_not_faster(what: str) -> None:
+    """From 100 to 200 and on to 400: what is added doubles if it is linear, and is four times as much if quadratic."""
+    work(MANY[what](100))  # what is made once
+    small, middle, large = (work(MANY[what](n)) for n in (100, 200, 400))
+    assert large - middle < 2.5 * (middle - small)
 
 
 @pytest.mark.parametrize(

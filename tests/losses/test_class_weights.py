@@ -227,6 +227,7 @@ def test_a_plan_points_at_the_weights_that_do_not_fit() -> None:
         assert codes == [("E208", '{"0" = 1.'), ("E205", '{"0" = 1.')]
 
 
+@pytest.mark.run
 def test_the_bundled_data_tells_its_counts_and_a_run_is_weighted_by_them(tmp_path: Path) -> None:
     import toys
     from dotexp.engine.evaluation import evaluate_run

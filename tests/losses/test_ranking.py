@@ -227,6 +227,7 @@ stage train { fit one_cycle(epochs = 6, lr = 3e-2) }
 """
 
 
+@pytest.mark.run
 def test_a_run_tells_them_at_every_epoch_and_evaluate_again(tmp_path: Path) -> None:
     folder = run(resolved(SPEC), runs=tmp_path, report=False)
     rows = folder.read_epochs()

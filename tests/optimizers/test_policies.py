@@ -168,6 +168,7 @@ def test_fine_tune_s_numbers_are_exact(lr: float, mult: float) -> None:
     assert use("learning_rate", "slice", **rates).build(2) == (lr / 2 / mult, lr / 2)
 
 
+@pytest.mark.process
 def test_the_face_and_the_policies_import_no_torch() -> None:
     code = (
         "import sys, dotexp_optimizers as o, dotexp_losses as l\n"

@@ -214,6 +214,7 @@ def planned(text: str) -> Plan:
     return with_runtime(made, EVERY_STEP)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("sparse", ["none", "rows"])
 @pytest.mark.parametrize("model", MODELS, ids=lambda text: text.partition("(")[0])
 def test_a_run_resumed_after_any_step_ends_with_the_same_bits(tmp_path: Path, model: str, sparse: str) -> None:
@@ -227,6 +228,7 @@ def test_a_run_resumed_after_any_step_ends_with_the_same_bits(tmp_path: Path, mo
         assert bits(resumed) == bits(whole), place
 
 
+@pytest.mark.run
 def test_the_engine_asks_tables_for_sparse_gradients_and_back() -> None:
     """A second stage with dense Adam has dense gradients again: its untouched rows decay."""
     text = SPEC.replace("MODEL", MODELS[0]).replace(

@@ -149,6 +149,7 @@ def test_last_and_tenths_by_hand() -> None:
     assert schedules.last_and_tenths(3e-3, 1) == (3e-3,)
 
 
+@pytest.mark.process
 def test_schedules_import_neither_torch_nor_numpy() -> None:
     code = "import sys, dotexp_optimizers.schedules; print(*{'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -85,6 +85,7 @@ def test_another_name_is_told_with_those_that_there_are() -> None:
     assert "gather_epoch, async_loss_check" in only(text).help
 
 
+@pytest.mark.process
 def test_deciding_needs_no_torch() -> None:
     code = (
         "import sys; import dotexp.planning.rewrites, dotexp.planning.planner;"

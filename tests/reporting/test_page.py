@@ -37,6 +37,8 @@ from toys import DATA, WHOLE, Flat, plan, stage
 
 from specs import RATINGS
 
+pytestmark = pytest.mark.run
+
 ALWAYS = ["Training", "Layer groups", "Data", "Spec", "Environment"]
 FILMS = RATINGS.replace("latent_ratings", "latent_ratings(users = 60, items = 40, batch_size = 32)")
 FILMS = FILMS.replace("experiment films", 'experiment films "Who likes <b>what</b> & why"')
@@ -189,6 +191,7 @@ def test_the_page_is_self_contained_and_escaped(films: Path) -> None:
     assert named <= set(identities)
 
 
+@pytest.mark.process
 def test_a_report_is_the_same_when_written_again_wherever_that_is(films: Path, tmp_path: Path) -> None:
     run = RunFolder(films / "runs" / "films-1")
     before = run.report.read_bytes()

@@ -11,6 +11,8 @@ from browser import Browser, chromium, find_chromium
 from dotexp.runs.folder import RunFolder
 from pages import read_page
 
+pytestmark = [pytest.mark.run, pytest.mark.process]
+
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 PAGE = """
 experiment digits "<script>document.title = 'taken over'</script> six photographs_of_handwritten_digits_enlarged_a_lot"

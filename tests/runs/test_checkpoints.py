@@ -6,16 +6,19 @@ import errno
 import json
 import os
 import signal
+import sys
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from time import sleep
+from types import FrameType
 from typing import Any
 
 import pytest
 import torch
+from children import fork, wait
 from dotexp import RunError
 from dotexp.engine.executor import execute
+from dotexp.engine.state import saving
 from dotexp.engine.state.saving import Saver
 from dotexp.engine.state.state import from_bytes, pack, restore_optimizer, to_bytes, unpack
 from dotexp.experiment.experiment import Runtime
@@ -117,13 +120,14 @@ def test_leftovers_of_a_crash_are_removed(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1-10-1.json", "1-10-1.safetensors", "notes.txt"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("call", range(1, 8))
 @pytest.mark.parametrize("function", ["fsync", "replace"])
 def test_a_kill_at_any_moment_of_a_save_leaves_a_sound_checkpoint(tmp_path: Path, function: str, call: int) -> None:
     """SIGKILL in the save itself: at its k-th fsync or rename, before or after the call is made."""
     there(tmp_path, data=b"old")
-    pid = os.fork()
-    if pid == 0:  # no assertion and no cleaning up of pytest's may happen in the child
+
+    def save() -> None:
         true, calls = getattr(os, function), 0
 
         def dying(*arguments: Any, **more: Any) -> Any:
@@ -138,8 +142,8 @@ def test_a_kill_at_any_moment_of_a_save_leaves_a_sound_checkpoint(tmp_path: Path
 
         setattr(os, function, dying)
         there(tmp_path, Position(0, 20, 2), b"new")
-        os._exit(0)
-    os.waitpid(pid, 0)
+
+    assert wait(fork(save)) in (-signal.SIGKILL, 0)
     stored, damaged = read_newest(tmp_path)
     assert stored is not None
     assert stored.tensors in (b"old", b"new")
@@ -256,23 +260,42 @@ class CutShortError(Exception):
     """What a signal's handler raises, wherever the training thread is: a worker's death, a second Ctrl-C."""
 
 
-def test_saves_that_signals_cut_short_leave_the_next_ones_sound(tmp_path: Path) -> None:
-    def cut(*_: object) -> None:
-        raise CutShortError
+def cut_short(call: Callable[[], object], line: int) -> bool:
+    """Call, and raise CutShortError at the `line`-th line that this thread executes; whether it came to that."""
+    left = line
 
-    saver, before = _saver(tmp_path), signal.signal(signal.SIGALRM, cut)
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= event == "line"
+        if event == "line" and left == 0:
+            raise CutShortError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
     try:
-        for epoch in range(1, 101):
-            with suppress(CutShortError):
-                signal.setitimer(signal.ITIMER_REAL, (1 + epoch % 100) * 2e-6)
-                saver.save(Position(0, epoch, epoch), {}, {"x": torch.tensor(epoch)})
-                sleep(3e-4)
-            saver.settle()
+        call()
+    except CutShortError:
+        return True
     finally:
-        signal.signal(signal.SIGALRM, before)
-    saver.save(Position(0, 101, 101), {}, {"x": torch.tensor(101)}, wait=True)
+        sys.settrace(before)
+    return False
+
+
+def test_saves_that_signals_cut_short_leave_the_next_ones_sound(tmp_path: Path) -> None:
+    """At every line of a save, whichever of dotexp, torch and the standard library it is in."""
+    saver, line = _saver(tmp_path), 1
+    tensors = {"x": torch.tensor([1, 2])}
+    while cut_short(lambda: saver.save(Position(0, line, 0), {"line": line}, tensors), line):  # noqa: B023
+        line += 1
+        saver.settle()
+    assert line > 20, "a save has so many lines at least"
+    saver.save(Position(0, line + 1, 0), {}, tensors, wait=True)
     stored, damaged = read_newest(tmp_path / "checkpoints")
-    assert stored is not None and stored.position == Position(0, 101, 101) and not damaged
+    assert stored is not None and stored.position == Position(0, line + 1, 0) and not damaged
+    (tensor,) = from_bytes(stored.tensors).values()
+    assert torch.equal(tensor, tensors["x"])
+    assert saver.failure is None
 
 
 def test_a_copy_is_saved_and_not_what_training_makes_of_it(tmp_path: Path) -> None:
@@ -287,17 +310,42 @@ def test_a_copy_is_saved_and_not_what_training_makes_of_it(tmp_path: Path) -> No
     assert torch.equal(tensor, torch.zeros(1_000_000))
 
 
-def test_when_a_run_is_saved(tmp_path: Path) -> None:
-    saver = _saver(tmp_path, checkpoint_steps=10, checkpoint_minutes=1e-9)
+class Clock:
+    """The clock of a saver: every look at it takes a second, so that a save takes some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        for name in ("monotonic", "perf_counter"):
+            monkeypatch.setattr(saving, name, self)
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        self.now += 1
+        return self.now
+
+
+def test_when_a_run_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    saver = _saver(tmp_path, checkpoint_steps=10, checkpoint_minutes=2)
     assert [saver.next_step(step) for step in (0, 9, 10, 11)] == [10, 10, 20, 20]
-    assert saver.due(10)
-    sleep(0.001)
+    assert saver.due(10) and not saver.due(11)
+    clock.now += 120
     assert saver.due(11), "the minutes are over"
-    rarely = _saver(tmp_path)
-    assert not rarely.due(10)
-    assert rarely.worthwhile(), "the first epoch's end"
-    rarely.save(AT, {}, {"x": torch.zeros(10)}, wait=True)
-    assert not rarely.worthwhile(), "an epoch that ends at once"
+
+
+def test_an_epochs_end_is_saved_where_that_slows_the_run_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    saver = _saver(tmp_path, checkpoint_minutes=1000)
+    assert not saver.due(10)
+    assert saver.worthwhile(), "the first epoch's end"
+    saver.save(AT, {}, {"x": torch.zeros(10)}, wait=True)
+    assert not saver.worthwhile(), "an epoch that ends at once"
+    clock.now += 50 * 1.5
+    assert not saver.worthwhile(), "a save has cost two seconds: one for the copy, one for the file"
+    clock.now += 50
+    assert saver.worthwhile()
     assert read_facts(tmp_path / "checkpoints", AT) is not None
 
 
@@ -326,6 +374,7 @@ def test_a_save_that_fails_is_told_once_and_the_next_one_tried(tmp_path: Path) -
     assert positions(tmp_path / "checkpoints") == (Position(0, 3, 0),)
 
 
+@pytest.mark.run
 def test_the_best_is_the_epochs_end_and_no_step_after_it(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     runtime = EVERY_STEP.model_copy(update={"keep_checkpoints": 1})

@@ -204,6 +204,7 @@ def test_a_moved_run_still_opens(tmp_path: Path) -> None:
     assert (again.experiment, again.status, again.read_epochs()) == ("pets", Status.finished, (ROW,))
 
 
+@pytest.mark.process
 def test_runs_and_listeners_need_no_torch() -> None:
     script = "import sys, dotexp.runs.folder, dotexp.engine.events; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

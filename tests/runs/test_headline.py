@@ -101,6 +101,7 @@ def test_a_later_stage_that_ended_worse_is_told_where_losses_can_be_compared() -
     assert list(setbacks(RunResult("films", Status.finished, (everything,)), same)) == []
 
 
+@pytest.mark.run
 def test_a_run_tells_of_its_weights_and_of_a_worse_stage(tmp_path: Path) -> None:
     stages = """
       stage good { fit flat(epochs = 4, lr = 5e-3) }

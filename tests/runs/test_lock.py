@@ -47,6 +47,7 @@ def test_the_lock_of_an_earlier_process_of_this_ones_number_is_no_lock(run: RunF
         pass
 
 
+@pytest.mark.process
 def test_a_live_process_holds_its_lock_when_the_clock_is_set(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
@@ -68,6 +69,7 @@ def test_a_live_process_holds_its_lock_when_the_clock_is_set(run: RunFolder, mon
     assert holder(run) is None
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="processes are not waited for there")
 def test_a_process_that_ended_and_was_not_waited_for_holds_nothing(run: RunFolder) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -70,7 +70,7 @@ def media(major: bytes, *compatible: bytes) -> bytes:
         (b"%PDF-1.7", "a PDF document"),
         (zipped(), "a zip archive"),
         (tarred(), "a tar archive"),
-        (gzip.compress(b"a"), "gzip"),
+        (gzip.compress(b"a", mtime=0), "gzip"),
         (bz2.compress(b"a"), "bzip2"),
         (lzma.compress(b"a"), "xz"),
         ("user,item".encode("utf-16"), "UTF-16 text"),

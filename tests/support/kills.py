@@ -15,13 +15,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
 
 import torch
+from children import fork
 from dotexp import load, resume, run
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.executor import execute
@@ -99,26 +99,9 @@ def write_images(root: Path, workers: int) -> None:
     (root / "killed.exp").write_text(IMAGES.format(folder=root / "pictures", workers=workers))
 
 
-def fork(work: Callable[[], None]) -> int:
-    """Do work in a child with a process group of its own; its exit code is 0 if it came to the end."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        os.setsid()
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
 def sit(work: Callable[[], None], seconds: float | None) -> int | None:
     """Let a child work, and kill it after so many seconds; its exit code, or None where the kill came first."""
-    pid = fork(work)
+    pid = fork(work, group=True)
     if seconds is not None:
         sleep(seconds)
         os.killpg(pid, signal.SIGKILL)

@@ -173,6 +173,7 @@ def test_another_timm_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"the models of timm {version()} are known" in str(refusal("resnet18", None))
 
 
+@pytest.mark.process
 def test_check_imports_neither_timm_nor_torch(tmp_path: Path) -> None:
     (tmp_path / "a.exp").write_text(with_body('timm_body("resnet18.a1_in1k")'))
     code = (
@@ -220,6 +221,7 @@ def test_images_of_another_size_are_told_unless_the_model_is_made_for_them(regis
     ).message  # fmt: skip
 
 
+@pytest.mark.run
 def test_a_frozen_model_stays_as_it_is_and_is_predicted_from(registry: Registry, tmp_path: Path) -> None:
     text = with_body('timm_body("test_resnet", weights = none)', "digits(classes = 0..2, valid = 70%)")
     stages = text[: text.index("stage everything")].replace("one_cycle(epochs = 1, lr = 3e-3)", "flat(1, lr = 1e-2)")

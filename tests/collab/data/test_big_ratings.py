@@ -197,6 +197,7 @@ stage train {{ fit one_cycle(epochs = 2, lr = 1e-2) }}
     return made
 
 
+@pytest.mark.run
 def test_a_mapped_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rating_parts, "BUFFER", 100)
     monkeypatch.setattr(rating_parts, "BLOCK", 10)
@@ -215,6 +216,7 @@ def test_a_mapped_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pyte
         assert bits(resumed) == expected, position
 
 
+@pytest.mark.run
 def test_a_mapped_run_learns_what_one_in_memory_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a file sorted by users, of which a buffer holds a fifth."""
     monkeypatch.setattr(rating_parts, "BUFFER", 800)
@@ -303,6 +305,7 @@ def peaks(folder: Path, memory: str, *counts: int) -> list[list[int]]:
     return found[1:]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_reading_and_an_epoch_take_three_times_the_columns_at_most(tmp_path: Path) -> None:
@@ -312,6 +315,7 @@ def test_reading_and_an_epoch_take_three_times_the_columns_at_most(tmp_path: Pat
     assert many <= 3 * 12 * 4_000_000 + (16 << 20)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_mapped_columns_take_little_memory_of_their_own(tmp_path: Path) -> None:

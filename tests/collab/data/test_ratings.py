@@ -696,6 +696,7 @@ def test_no_pairs_no_batches() -> None:
 # the plugin's face
 
 
+@pytest.mark.process
 def test_the_face_opens_no_heavy_library() -> None:
     code = (
         "import sys, dotexp_collab; c = dotexp_collab.dotexp_components(); "

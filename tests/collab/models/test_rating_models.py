@@ -54,6 +54,7 @@ def spec(model: str, more: str = "") -> str:
     """
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("model", MODELS, ids=lambda text: text.partition("(")[0])
 @pytest.mark.parametrize("rate", ["0", "10%"])
 def test_unknown_ids_are_predicted_and_said(folder: Path, tmp_path: Path, model: str, rate: str) -> None:
@@ -66,6 +67,7 @@ def test_unknown_ids_are_predicted_and_said(folder: Path, tmp_path: Path, model:
     assert all(low <= float(str(each.value)) <= high for each in (known, user, both))
 
 
+@pytest.mark.run
 def test_the_unknown_row_moves_only_where_ids_are_hidden(folder: Path, tmp_path: Path) -> None:
     for rate, moves in (("0", False), ("20%", True)):
         text = spec(f"embedding_dot_bias(factors = 4, unknown_rate = {rate})").replace(
@@ -76,6 +78,7 @@ def test_the_unknown_row_moves_only_where_ids_are_hidden(folder: Path, tmp_path:
         assert bool((row.abs() > 0.02).any()) is moves  # it starts within 0.02
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("sparse", ["none", "rows"])
 def test_features_and_histories_resume_to_the_same_bits(folder: Path, tmp_path: Path, sparse: str) -> None:
     text = spec("feature_dot_bias(factors = 4, histories = both, mean_start = true, unknown_rate = 10%)")
@@ -91,6 +94,7 @@ def test_features_and_histories_resume_to_the_same_bits(folder: Path, tmp_path: 
         assert bits(resumed) == bits(whole), place
 
 
+@pytest.mark.run
 def test_features_help_where_ratings_are_few(folder: Path, tmp_path: Path) -> None:
     """With ratings that follow from the features alone, a model that sees them is nearer after a short training."""
     ends = []
@@ -118,6 +122,7 @@ def test_a_plan_counts_the_tables_of_features(folder: Path) -> None:
     assert planned.parameters == (31 + 21) * 5 + (2 + 1) * 5
 
 
+@pytest.mark.run
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "wd", "size", "below"),

@@ -20,6 +20,8 @@ from dotexp_collab.predict.pairs import Pairs
 
 from specs import resolved
 
+pytestmark = pytest.mark.run
+
 USERS, ITEMS = 30, 25
 
 

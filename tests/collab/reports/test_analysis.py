@@ -17,6 +17,8 @@ from dotexp_collab.data.params import LatentRatingsParams
 from dotexp_collab.data.synthetic import Truth, build, truth
 from numpy.typing import NDArray
 
+pytestmark = pytest.mark.run
+
 TRUE_FACTORS, FACTORS, SEED = 5, 8, 42
 DATA = LatentRatingsParams(density=0.2, batch_size=256)
 SPEC = f"""

@@ -173,10 +173,12 @@ def test_the_bundled_ones_are_what_the_language_relies_on(component: Component) 
     check_component(component)
 
 
+@pytest.mark.process
 def test_the_face_imports_without_torch() -> None:
     check_face("dotexp_callbacks")
 
 
+@pytest.mark.run
 def test_every_hook_comes_in_its_place(tmp_path: Path) -> None:
     data = ImagesParams(batch_size=16)
     body = FreezeLayers(items=(LayerSpan(first="body"),))
@@ -194,6 +196,7 @@ def test_every_hook_comes_in_its_place(tmp_path: Path) -> None:
     assert Log.heard == ["start train 2 ['metric']", *epochs[0], *epochs[1], "validate", "end"]
 
 
+@pytest.mark.run
 def test_each_stage_has_its_own(tmp_path: Path) -> None:
     run(plan(stage("one", callbacks=[toy(Log)]), stage("two", callbacks=[toy(Log)], epochs=1)), tmp_path)
     assert Log.heard[0] == "start two 14 ['metric']"
@@ -210,11 +213,13 @@ def test_only_what_is_defined_is_called_at_a_step() -> None:
     assert busy.change_batch is not None
 
 
+@pytest.mark.run
 def test_a_callback_that_only_looks_changes_nothing(tmp_path: Path) -> None:
     plain, watched = (load_weights(run(plan(stage(callbacks=c)), tmp_path)[0].model) for c in ((), [toy(Log)]))
     assert same(plain, watched) == set(plain)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("place", ["its builder", "stage_started", "before_step", "epoch_ended"])
 def test_one_that_raises_is_named_with_its_distribution(tmp_path: Path, place: str) -> None:
     failing = toy(Failing, provider="dotexp_callbacks", text=place)
@@ -224,6 +229,7 @@ def test_one_that_raises_is_named_with_its_distribution(tmp_path: Path, place: s
     assert folder.status is Status.failed
 
 
+@pytest.mark.run
 def test_what_no_checkpoint_can_keep_is_told_by_its_name(tmp_path: Path) -> None:
     planned = with_runtime(plan(stage(callbacks=[toy(Failing, text="thing")])), EVERY_STEP)
     with pytest.raises(RunError, match=r"callbacks/0 failing/thing holds a object, which a checkpoint cannot keep"):
@@ -237,6 +243,7 @@ def test_a_builder_must_build_a_callback(tmp_path: Path) -> None:
         run(plan(stage(callbacks=[toy(nothing)])), tmp_path)
 
 
+@pytest.mark.run
 def test_memory_that_runs_out_in_one_is_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"out of memory .*The estimate for the stage"):
         run(plan(stage(callbacks=[toy(Hungry)])), tmp_path)
@@ -264,6 +271,7 @@ def everything(runtime: Runtime = EVERY_STEP) -> Plan:
     return with_runtime(plan(stage("first", data=data, epochs=4, callbacks=EVERYTHING), second, data=data), runtime)
 
 
+@pytest.mark.run
 def test_a_run_with_every_callback_goes_on_anywhere_to_the_same_bits(tmp_path: Path) -> None:
     planned = everything()
     whole = create_run("toy", tmp_path)
@@ -297,6 +305,7 @@ def build_stopper(params: MetricParams, facts: DataFacts) -> Wrong:
     return Stopper()
 
 
+@pytest.mark.run
 def test_a_run_stopped_while_averages_are_validated_saves_what_is_trained(tmp_path: Path) -> None:
     stopper = Component("metric", "metric", MetricParams, f"{__name__}:build_stopper")
     callbacks = [callback("ema", decay=0.9), callback("keep_best")]
@@ -318,6 +327,7 @@ def test_a_run_stopped_while_averages_are_validated_saves_what_is_trained(tmp_pa
 # together with the rest of the engine
 
 
+@pytest.mark.run
 def test_they_work_in_bf16_and_with_split_batches(tmp_path: Path) -> None:
     for runtime in (
         Runtime(device=Device.cpu, threads=1, precision=Precision.bf16),
@@ -330,6 +340,7 @@ def test_they_work_in_bf16_and_with_split_batches(tmp_path: Path) -> None:
         assert {tensor.dtype for tensor in weights.values()} == {torch.float32, torch.int64}
 
 
+@pytest.mark.run
 def test_splitting_where_all_fits_changes_nothing_but_rounding(tmp_path: Path) -> None:
     plain = Runtime(device=Device.cpu, threads=1)
     runs = [run(everything(each), tmp_path)[0] for each in (plain, splitting(plain))]
@@ -343,6 +354,7 @@ def splitting(runtime: Runtime) -> Runtime:
     return runtime.model_copy(update={"on_oom": OnOom.in_pieces})
 
 
+@pytest.mark.run
 def test_frozen_layers_stay_as_they_are_with_all_of_them(tmp_path: Path) -> None:
     data = ImagesParams(batch_size=8)
     body = FreezeLayers(items=(LayerSpan(first="body"),))

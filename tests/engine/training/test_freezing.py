@@ -45,6 +45,7 @@ STEM = of("body.0", CONV | BATCHNORM | GROUPNORM)
 DEEP = of("body.1", CONV | BATCHNORM | GROUPNORM)
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(
     ("frozen", "expected"),
     [
@@ -65,6 +66,7 @@ def test_only_what_is_not_frozen_moves(tmp_path: Path, frozen: Freeze, expected:
     assert moved(tmp_path, frozen) | optional == expected
 
 
+@pytest.mark.run
 def test_a_stage_does_not_inherit_the_freeze_of_the_one_before(tmp_path: Path) -> None:
     found = moved(tmp_path, FreezeLayers(items=BODY), FreezeLayers(items=(LayerSpan(first="head"),)))
     assert found | {"body.0.0.bias", "body.1.0.bias"} == STEM | DEEP | HEAD
@@ -80,6 +82,7 @@ def test_frozen_layers_are_in_evaluation_mode_and_kept_ones_train() -> None:
         assert {type(m).__name__ for m in network.layers["stem"].modules() if m.training} == types
 
 
+@pytest.mark.run
 def test_modes_come_back_after_validation(tmp_path: Path) -> None:
     """Two epochs: dropout of the head works in the second as well, so training it twice differs from none."""
     data = ImagesParams(batch_size=8)

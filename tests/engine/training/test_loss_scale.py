@@ -25,6 +25,8 @@ from toys import WHOLE, AdamParams, ImagesParams, SgdParams, callback, plan, sta
 
 from specs import IMAGES, resolved
 
+pytestmark = pytest.mark.run
+
 F16 = EVERY_STEP.model_copy(update={"precision": Precision.f16})
 SGD = use("optimizer", "build_sgd", SgdParams())
 

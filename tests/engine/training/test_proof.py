@@ -181,6 +181,7 @@ CHANGED = [
 ]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(("build", "dishonest", "changed"), CHANGED, ids=lambda value: getattr(value, "__name__", None))
 def test_what_changes_although_it_is_frozen_fails_the_run(
     tmp_path: Path, build: Callable[[CheatParams], Body], dishonest: StagePlan, changed: tuple[str, ...]
@@ -203,6 +204,7 @@ def test_what_changes_although_it_is_frozen_fails_the_run(
     assert f"state/network/{changed[0]}" in kept and str(run.checkpoints) in message
 
 
+@pytest.mark.run
 def test_what_is_tied_to_something_frozen_is_frozen(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     execute(cheating(build_tied, stage(freeze=STEM)), run)
@@ -211,6 +213,7 @@ def test_what_is_tied_to_something_frozen_is_frozen(tmp_path: Path) -> None:
     assert found.trained_tensors == 3, "the second layer's bias, and the head"
 
 
+@pytest.mark.run
 def test_a_group_that_no_gradient_reaches_fails_the_run(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     with pytest.raises(RunError, match=r"nothing of group `stem` has moved, with learning rates up to 0\.01: it got"):
@@ -221,6 +224,7 @@ def test_a_group_that_no_gradient_reaches_fails_the_run(tmp_path: Path) -> None:
     assert found.before is None and found.after is None and found.frozen_tensors == 0
 
 
+@pytest.mark.run
 def test_a_layer_that_stands_still_in_a_group_that_moves_is_named(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     execute(cheating(build_detached, stage()), run)
@@ -229,6 +233,7 @@ def test_a_layer_that_stands_still_in_a_group_that_moves_is_named(tmp_path: Path
     assert {f"body.0.0.{name}" for name in PARAMETERS} <= set(found.still)
 
 
+@pytest.mark.run
 def test_a_learning_rate_of_nothing_moves_nothing_and_is_fine(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     execute(with_runtime(plan(stage(lr=0.0)), EVERY_STEP), run)
@@ -249,6 +254,7 @@ def by_hand(run: RunFolder, names: list[str]) -> str:
     return sha256(lines.encode()).hexdigest()
 
 
+@pytest.mark.run
 def test_the_fingerprint_is_that_of_the_weights_at_the_start(tmp_path: Path) -> None:
     first, both = create_run("toy", tmp_path), create_run("toy", tmp_path)
     execute(plan(stage("all")), first)
@@ -263,6 +269,7 @@ def test_the_fingerprint_is_that_of_the_weights_at_the_start(tmp_path: Path) -> 
     assert written["frozen_tensors"] == 18 and written["before"] == found.before and written["still_groups"] == []
 
 
+@pytest.mark.run
 @pytest.mark.parametrize(("kept", "frozen"), [(Kept.batchnorm, 2 * 4), (Kept.norm, 2 * 2)])
 def test_norms_that_go_on_training_are_not_held_to_be_frozen(tmp_path: Path, kept: Kept, frozen: int) -> None:
     run = create_run("toy", tmp_path)
@@ -272,6 +279,7 @@ def test_norms_that_go_on_training_are_not_held_to_be_frozen(tmp_path: Path, kep
     assert found.trained_tensors == 2 + 12 - frozen
 
 
+@pytest.mark.run
 def test_the_proof_is_the_same_wherever_a_run_is_resumed(tmp_path: Path) -> None:
     planned = with_runtime(plan(stage("head", freeze=BODY, epochs=1), stage("all", epochs=1)), EVERY_STEP)
     whole = create_run("toy", tmp_path)
@@ -283,6 +291,7 @@ def test_the_proof_is_the_same_wherever_a_run_is_resumed(tmp_path: Path) -> None
         assert bits(resumed) == bits(whole), position
 
 
+@pytest.mark.run
 def test_a_change_before_the_interruption_is_found_after_it(tmp_path: Path) -> None:
     """The buffer changes in the first step: only what the stage started with can tell."""
     planned = cheating(build_once, stage("first"), stage("train", freeze=BODY))
@@ -319,6 +328,7 @@ def test_digests_tell_values_shapes_and_kinds_of_number_apart() -> None:
     assert digest(one.bfloat16()) != digest(one.half())
 
 
+@pytest.mark.run
 def test_results_of_before_there_were_proofs_are_read(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     execute(plan(stage()), run)
@@ -330,6 +340,7 @@ def test_results_of_before_there_were_proofs_are_read(tmp_path: Path) -> None:
     assert runner("runs", "show", "toy-1", "--runs", str(tmp_path), folder=tmp_path).returncode == 0
 
 
+@pytest.mark.run
 def test_runs_show_tells_of_it(tmp_path: Path) -> None:
     execute(plan(stage("head", freeze=BODY), stage("all")), create_run("toy", tmp_path))
     with pytest.raises(RunError):
@@ -347,6 +358,7 @@ def test_runs_show_tells_of_it(tmp_path: Path) -> None:
     assert answer["stages"][0]["freezing"]["changed"] == ["body.0.1.count"]
 
 
+@pytest.mark.run
 def test_a_whole_model_has_nothing_frozen_and_moves(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     whole = (LayerGroup("model", ("model",)),)

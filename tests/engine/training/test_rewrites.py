@@ -42,6 +42,7 @@ def with_rewrite(planned: Plan, name: RewriteName, applies: bool = True) -> Plan
     return replace(planned, stages=tuple(replace(each, rewrites=rewrites) for each in planned.stages))
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", list(RewriteName))
 def test_a_run_with_a_rewrite_has_the_bits_of_one_without(tmp_path: Path, name: RewriteName) -> None:
     runs = []
@@ -52,6 +53,7 @@ def test_a_run_with_a_rewrite_has_the_bits_of_one_without(tmp_path: Path, name: 
     assert runs[0] == runs[1]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", list(RewriteName))
 def test_a_run_goes_on_without_the_rewrite_that_it_began_with(tmp_path: Path, name: RewriteName) -> None:
     """The plan that resumes may decide otherwise, as on another machine: the bits are the same."""
@@ -63,6 +65,7 @@ def test_a_run_goes_on_without_the_rewrite_that_it_began_with(tmp_path: Path, na
         assert bits(run) == bits(whole), position
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("batch_size", [32, 50])
 def test_a_spec_that_turns_gathering_off_trains_the_same_bits(tmp_path: Path, batch_size: int) -> None:
     text = QUICK.replace("batch_size = 32", f"batch_size = {batch_size}")

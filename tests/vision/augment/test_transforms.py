@@ -284,6 +284,7 @@ def test_noise_that_erases_is_about_mid_grey_and_as_wide_as_photographs() -> Non
     assert float(covered.std()) == pytest.approx(expected.std(), rel=0.03)
 
 
+@pytest.mark.process
 def test_the_face_imports_nothing_heavy() -> None:
     code = (
         "import sys, dotexp_vision; parts = dotexp_vision.dotexp_components(); "

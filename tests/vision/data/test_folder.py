@@ -245,6 +245,7 @@ def test_a_part_of_which_nothing_can_be_read(tmp_path: Path) -> None:
     assert "no image of the valid part" in refusal(tmp_path, "E402", "valid", valid="held", on_bad=OnBad.skip)
 
 
+@pytest.mark.process
 def test_an_image_that_is_gone_later_fails_by_name(tmp_path: Path) -> None:
     for workers in (0, 1):
         data = load(noisy(tmp_path), memory=0.0)
@@ -254,6 +255,7 @@ def test_an_image_that_is_gone_later_fails_by_name(tmp_path: Path) -> None:
             batches(data, "train", workers=workers)
 
 
+@pytest.mark.process
 def test_held_and_read_anew_are_the_same(tmp_path: Path) -> None:
     noisy(tmp_path)
     held = images(load(tmp_path, valid=1))
@@ -287,6 +289,7 @@ def augmented(folder: Path, **more: object) -> ImageData:
     return load(folder, valid=1, augment=Use(component=component, params=component.params()), **more)
 
 
+@pytest.mark.process
 def test_augmentation_depends_on_the_example_alone(tmp_path: Path) -> None:
     data = augmented(noisy(tmp_path))
     draw = Draw(1, "stage", 0)
@@ -301,6 +304,7 @@ def test_augmentation_depends_on_the_example_alone(tmp_path: Path) -> None:
         assert torch.equal(images(augmented(tmp_path, memory=0.0), draw, workers=workers), varied)
 
 
+@pytest.mark.process
 def test_augmentation_leaves_the_random_numbers_of_the_run_alone(tmp_path: Path) -> None:
     data = augmented(noisy(tmp_path))
     for workers in (0, 1):

@@ -235,6 +235,7 @@ def test_a_class_of_undecodable_bytes_is_refused_before_the_run(tmp_path: Path) 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.run
 def test_files_of_undecodable_names_are_trained_and_reported(tmp_path: Path) -> None:
     images(tmp_path / "photos", "cat", "dog", count=6)
     os.rename(os.fsencode(tmp_path / "photos/cat/0.png"), os.fsencode(tmp_path) + b"/photos/cat/caf\xe9.png")

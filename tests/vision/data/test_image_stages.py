@@ -53,6 +53,7 @@ def experiment(folder: Path, *overrides: str) -> Experiment:
     return resolved(SPEC, *overrides, folder=folder).experiment
 
 
+@pytest.mark.run
 def test_stages_of_other_sizes_split_alike_and_read_each_image_once_for_a_side(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,8 @@ def test_stages_of_other_sizes_split_alike_and_read_each_image_once_for_a_side(
     assert [batch.inputs[0].shape[-1] for batch in shapes] == [32, 40, 32]
 
 
+@pytest.mark.run
+@pytest.mark.process
 def test_the_same_bits_for_any_workers_and_any_memory(photos: Path) -> None:
     weights = []
     for number, sets in enumerate(

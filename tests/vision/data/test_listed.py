@@ -267,6 +267,7 @@ stage all {{ fit flat(epochs = 1, lr = 1e-3) }}
 """
 
 
+@pytest.mark.run
 def test_a_spec_learns_numbers_from_a_table(tmp_path: Path) -> None:
     draw(tmp_path, [f"{i}.png" for i in range(6)])
     write(tmp_path / "t.csv", "f,age", *(f"{i}.png,{i * 10}" for i in range(6)))

@@ -86,6 +86,7 @@ def test_stratified(tmp_path: Path) -> None:
     assert torch.bincount(whole(data, "valid")[1]).tolist() == [3] * 10
 
 
+@pytest.mark.run
 def test_fake_data_needs_nothing() -> None:
     data = load("FakeData", valid="test", size=32)
     assert (data.facts.train, data.facts.valid) == (1000, 200)
@@ -179,6 +180,7 @@ def test_wrong_parameters(given: dict[str, object], said: str) -> None:
         TorchvisionDatasetParams.model_validate(given)
 
 
+@pytest.mark.run
 def test_a_spec_trains_on_it(tmp_path: Path) -> None:
     mnist(tmp_path / "data")
     text = SPEC.format(arguments='"MNIST", "data", size = 32, valid = "test"')

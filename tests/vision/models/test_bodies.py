@@ -12,6 +12,8 @@ from dotexp_vision.models.table import networks
 from torch import Tensor, nn
 from torchvision import models
 
+pytestmark = pytest.mark.run
+
 ALL = [pytest.param(name, marks=() if name in LIGHT else pytest.mark.slow) for name in NAMED]
 
 

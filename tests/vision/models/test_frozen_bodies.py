@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from specs import resolved
 
+pytestmark = pytest.mark.run
+
 SPEC = """
 experiment still
 data digits(classes = 0..2, size = 32, batch_size = 64, valid = 70%)

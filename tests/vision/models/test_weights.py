@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
+pytestmark = pytest.mark.run
+
 SQUEEZENET = "squeezenet1_1-imagenet/squeezenet1_1-features-rgb-norm.pth"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -361,6 +361,7 @@ def valid_subject(run: RunFolder) -> Subject:
     return make_subject(inference_of(dotexp.load(run.resolved).experiment), run, DataStore(), CPU)
 
 
+@pytest.mark.run
 def test_a_run_on_photographs_reports_its_varied_passes(photos: tuple[Path, RunFolder]) -> None:
     folder, run = photos
     answer = json.loads(runner("report", "photos", "--json", folder=folder).stdout)
@@ -370,6 +371,7 @@ def test_a_run_on_photographs_reports_its_varied_passes(photos: tuple[Path, RunF
     assert [row[0].rpartition("/")[2].endswith(".png") for row in tables["Top losses"][0]["rows"]] == [True, True]
 
 
+@pytest.mark.run
 def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, RunFolder]) -> None:
     folder, run = photos
     files = sorted(str(path) for path in (folder / "photos").rglob("*.png"))
@@ -396,6 +398,7 @@ def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, 
     torch.testing.assert_close(found.sum(1), torch.ones(24))
 
 
+@pytest.mark.run
 def test_the_validation_part_is_varied_by_a_draw_alone(photos: tuple[Path, RunFolder]) -> None:
     seen = valid_subject(photos[1])
     assert seen.varied is not None
@@ -404,6 +407,7 @@ def test_the_validation_part_is_varied_by_a_draw_alone(photos: tuple[Path, RunFo
     assert not torch.equal(first, second) and not torch.equal(first, seen.outputs)
 
 
+@pytest.mark.run
 def test_the_command_line_averages_too(photos: tuple[Path, RunFolder]) -> None:
     folder, run = photos
     arguments = ("predict", "photos", "photos/left/0.png", "--json")
@@ -413,6 +417,7 @@ def test_the_command_line_averages_too(photos: tuple[Path, RunFolder]) -> None:
     assert runner(*arguments, "--tta", "0", folder=folder).returncode == 2
 
 
+@pytest.mark.run
 def test_where_nothing_varies_the_inputs_that_is_said(photos: tuple[Path, RunFolder], tmp_path: Path) -> None:
     folder, _ = photos
     plain = dotexp.run(folder / "photos.exp", ["data.augment=none", "report=[top_losses(1)]"], runs=tmp_path)
