@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from docs import LANGUAGE, TABLES, section
+from docs import LANGUAGE, TABLES, indices, section
 from dotexp.cli import COMMANDS
 from dotexp.components import hookspecs
 from dotexp.components.hookspecs import PROJECT
@@ -48,6 +48,13 @@ def test_the_fragments_are_fine_on_top_of_the_first_example(tmp_path: Path) -> N
 @pytest.mark.parametrize(("page", "name"), [(page, name) for page, tables in TABLES.items() for name in tables])
 def test_the_tables_are_the_code_s(page: Path, name: str) -> None:
     assert section(page.read_text(), name) == TABLES[page][name](), "run: python tests/support/docs.py"
+
+
+def test_the_indices_of_components_are_made_from_the_code() -> None:
+    made = indices()
+    assert len(made) == 6
+    for path, text in made.items():
+        assert path.read_text(encoding="utf-8") == text, "run: python tests/support/docs.py"
 
 
 def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from dotexp import DataFacts, MetricFacts, OfKind, Params, Percent, Positional, Problem, Use
+from dotexp import CallbackFacts, Component, DataFacts, MetricFacts, OfKind, Params, Percent, Positional, Problem, Use
 from pydantic import Field, model_validator
 
 
@@ -137,3 +137,22 @@ def check_monitor(params: MonitorParams, facts: DataFacts) -> Iterator[Problem]:
             field="monitor",
             help="hold out some (`valid = 20%` of the data), or say monitor = train_loss",
         )
+
+
+def accumulate_facts(params: AccumulateParams) -> CallbackFacts:
+    """A step takes so many batches."""
+    return CallbackFacts(batches_per_step=params.batches)
+
+
+_HOME = "dotexp_callbacks"
+_MIXES = CallbackFacts(inputs="images", tasks=("classification", "multilabel"))
+
+COMPONENTS = (
+    Component("callback", "early_stopping", EarlyStoppingParams, f"{_HOME}.best:EarlyStopping", check=check_monitor),
+    Component("callback", "keep_best", KeepBestParams, f"{_HOME}.best:KeepBest", check=check_monitor),
+    Component("callback", "clip", ClipParams, f"{_HOME}.clip:build"),
+    Component("callback", "accumulate", AccumulateParams, f"{_HOME}.accumulate:build", accumulate_facts),
+    Component("callback", "ema", EmaParams, f"{_HOME}.ema:AveragedWeights"),
+    Component("callback", "mixup", MixupParams, f"{_HOME}.mix:mixup", _MIXES),
+    Component("callback", "cutmix", CutmixParams, f"{_HOME}.mix:cutmix", _MIXES),
+)

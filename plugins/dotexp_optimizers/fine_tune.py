@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import ComponentTemplate, Params, Positional, StageTemplate
+from dotexp import Component, ComponentTemplate, Params, Positional, StageTemplate
 from pydantic import Field
 
 
@@ -32,3 +32,6 @@ def fine_tune(params: FineTuneParams) -> tuple[StageTemplate, ...]:
         StageTemplate("fine_tune_head", ComponentTemplate("one_cycle", head), freeze=("body",), keep="norm"),
         StageTemplate("fine_tune_all", ComponentTemplate("one_cycle", every)),
     )
+
+
+COMPONENTS = (Component("stages", "fine_tune", FineTuneParams, f"{__name__}:fine_tune"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import OptimizerFacts, OptimizerParams
+from dotexp import Component, OptimizerFacts, OptimizerParams
 from pydantic import Field
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -82,3 +82,12 @@ def adam_facts(params: AdamParams) -> OptimizerFacts:
 def momentum_facts(params: SgdParams | RmspropParams) -> OptimizerFacts:
     """A policy moves `momentum` where there is some."""
     return OptimizerFacts(momentum="momentum" if params.momentum > 0 else None)
+
+
+_HOME = "dotexp_optimizers.build"
+
+COMPONENTS = (
+    Component("optimizer", "sgd", SgdParams, f"{_HOME}:sgd", momentum_facts),
+    Component("optimizer", "rmsprop", RmspropParams, f"{_HOME}:rmsprop", momentum_facts),
+    Component("optimizer", "adam", AdamParams, f"{_HOME}:adam", adam_facts),
+)

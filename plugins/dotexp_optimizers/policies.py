@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from dotexp import LearningRate, Percent, PolicyParams, Positional, Schedule
+from dotexp import Component, LearningRate, Percent, PolicyParams, Positional, Schedule
 from pydantic import Field, model_validator
 
 from dotexp_optimizers import schedules
@@ -118,3 +118,13 @@ def sgdr(params: SgdrParams, steps: int, steps_per_epoch: int) -> Schedule:
     """Build the schedule of cosines with restarts; a cycle's epochs are whole."""
     ends = schedules.sgdr_cycles(params.cycles, params.cycle_len * steps_per_epoch, params.cycle_mult)
     return Schedule(partial(schedules.sgdr, cycle_ends=ends))
+
+
+COMPONENTS = (
+    Component("policy", "one_cycle", OneCycleParams, f"{__name__}:one_cycle"),
+    Component("policy", "flat", FlatParams, f"{__name__}:flat"),
+    Component("policy", "flat_cosine", FlatCosineParams, f"{__name__}:flat_cosine"),
+    Component("policy", "cosine", CosineParams, f"{__name__}:cosine"),
+    Component("policy", "linear", LinearParams, f"{__name__}:linear"),
+    Component("policy", "sgdr", SgdrParams, f"{__name__}:sgdr"),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import Params, Positional
+from dotexp import Component, Params, Positional
 from pydantic import Field
 
 from dotexp_optimizers import schedules
@@ -26,3 +26,6 @@ def slice_rates(params: SliceParams, groups: int) -> tuple[float, ...]:
     if params.second is None:
         return schedules.last_and_tenths(params.first, groups)
     return schedules.geometric(params.first, params.second, groups)
+
+
+COMPONENTS = (Component("learning_rate", "slice", SliceParams, f"{__name__}:slice_rates"),)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotexp import Component, hookimpl
-
-from dotexp_timm.params import TimmBodyParams, facts_of
+from dotexp import ComponentModule, component_modules, hookimpl
 
 DOTEXP_API = 1
 
 
 @hookimpl
-def dotexp_components() -> Sequence[Component]:
-    """Offer the body."""
-    return [Component("body", "timm_body", TimmBodyParams, "dotexp_timm.bodies:build", facts_of)]
+def dotexp_components() -> Sequence[ComponentModule]:
+    """Name the modules that declare components."""
+    return component_modules(__name__, "params")

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import BodyFacts, BodyParams, LayerGroup, OfKind, Positional, Use
+from dotexp import BodyFacts, BodyParams, Component, LayerGroup, OfKind, Positional, Use
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dotexp_timm.table import Network, networks
@@ -89,3 +89,6 @@ def facts_of(params: TimmBodyParams) -> BodyFacts:
         largest=only,
         multiple=1 if only else network.step,
     )
+
+
+COMPONENTS = (Component("body", "timm_body", TimmBodyParams, "dotexp_timm.bodies:build", facts_of),)

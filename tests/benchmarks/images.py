@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from dotexp import DataContext, Use
 from dotexp.sdk.seeds import Draw
-from dotexp_vision import dotexp_components
 from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams
+from offered import offered
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -64,7 +64,7 @@ def plain_loader(folder: Path, workers: int, on_tensors: bool) -> DataLoader[tup
 
 def own_data(folder: Path, memory: float) -> ImageData:
     """The same images, all but one to train with."""
-    standard = next(c for c in dotexp_components() if (c.kind, c.name) == ("transform", "standard"))
+    standard = next(c for c in offered("vision") if (c.kind, c.name) == ("transform", "standard"))
     params = ImageFolderParams(
         path=folder, valid=1, size=SIZE, augment=Use(component=standard, params=standard.params()), memory=memory
     )

@@ -19,7 +19,7 @@ from dotexp.experiment.checking import load
 from dotexp.experiment.experiment import Precision
 from dotexp.planning.plan import Plan
 from dotexp.sdk.callback import Training
-from dotexp_callbacks import dotexp_components
+from offered import offered
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -62,8 +62,8 @@ def dotexp_loop(plan: Plan, *names: str) -> StageLoop:
     network = build_network(plan.model, plan.facts, 42)
     part = DataStore().get(stage.data, 42).part("train")
     machinery = Machinery(device, autocast(device, Precision.f32), seeder(device))
-    offered = [each for each in dotexp_components() if each.name in names]
-    callbacks = StageCallbacks([Use(component=each, params=each.params()) for each in offered])
+    chosen = [each for each in offered("callbacks") if each.name in names]
+    callbacks = StageCallbacks([Use(component=each, params=each.params()) for each in chosen])
     loop = StageLoop(stage, network, stage.loss.build(plan.facts), part, 42, machinery, callbacks)
     callbacks.stage_started(Training(stage, plan.facts, network, loop.optimizer, loop.trained, {}))
     return loop

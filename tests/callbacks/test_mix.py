@@ -18,7 +18,7 @@ from dotexp.runs.results import RunResult
 from dotexp.sdk.callback import Callback, Training
 from dotexp.sdk.data import Batch
 from dotexp.sdk.seeds import derive
-from dotexp_losses import dotexp_components as losses
+from offered import offered
 from torch import Tensor
 from torch.nn import functional
 from toys import WHOLE, ImagesParams, SgdParams, build_images, callback, plan, same, stage, use
@@ -26,7 +26,7 @@ from toys import WHOLE, ImagesParams, SgdParams, build_images, callback, plan, s
 from specs import IMAGES, RATINGS, faults, only
 
 CLASSES = 3
-COMPONENTS: dict[str, Component] = {each.name: each for each in losses()}
+COMPONENTS: dict[str, Component] = {each.name: each for each in offered("losses")}
 DATA = ImagesParams(batch_size=16, examples=16)
 
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 from dotexp import Component, ComponentError, DataFacts, Use
 from dotexp.language.diagnostics import SpecError
-from dotexp_losses import dotexp_components
+from offered import offered
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
 from specs import IMAGES, checked, only, resolved
 
-COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "loss"}
+COMPONENTS: dict[str, Component] = {c.name: c for c in offered("losses") if c.kind == "loss"}
 COUNTS = (5, 2, 9)
 FACTS = DataFacts("classification", train=16, valid=4, classes=("ants", "bees", "wasps"), counts=COUNTS, outputs=3)
 LABELS = torch.tensor([0] * 5 + [1] * 2 + [2] * 9)

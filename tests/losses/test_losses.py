@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from dotexp import Component, DataFacts, Use
-from dotexp_losses import dotexp_components
+from offered import offered
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 FACTS = DataFacts("classification", train=8, valid=0)
-COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "loss"}
+COMPONENTS: dict[str, Component] = {c.name: c for c in offered("losses") if c.kind == "loss"}
 
 
 def make(name: str, **arguments: Any) -> Any:

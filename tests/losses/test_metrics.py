@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from dotexp import Component, DataFacts, Use
-from dotexp_losses import dotexp_components
+from offered import offered
 from sklearn import metrics as sk
 from torch import Tensor
 
-COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "metric"}
+COMPONENTS: dict[str, Component] = {c.name: c for c in offered("losses") if c.kind == "metric"}
 MACRO = {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from dotexp import DataFacts, Problem, evaluate, run
 from dotexp.sdk.data import RankingMetric, TensorPart
-from dotexp_losses import dotexp_components
 from dotexp_losses.ranking.metrics import Ranking
 from dotexp_losses.ranking.params import NdcgAtParams
+from offered import offered
 from sklearn.metrics import ndcg_score
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from specs import resolved
 
 USERS, ITEMS = 9, 15
 FACTS = DataFacts("ratings", 60, 40, entities={"users": USERS, "items": ITEMS}, range=(1.0, 5.0))
-COMPONENTS = {c.name: c for c in dotexp_components() if c.name.endswith("_at")}
+COMPONENTS = {c.name: c for c in offered("losses") if c.name.endswith("_at")}
 
 Rated = list[tuple[int, int, float]]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from dotexp import Component, OptimizerFacts, Use
-from dotexp_optimizers import dotexp_components
 from dotexp_optimizers.params import Decay, MomentumForm, Sparse
 from numpy.typing import NDArray
+from offered import offered
 from torch.optim import Optimizer
 
 Array = NDArray[np.float64]
-COMPONENTS: dict[str, Component] = {c.name: c for c in dotexp_components() if c.kind == "optimizer"}
+COMPONENTS: dict[str, Component] = {c.name: c for c in offered("optimizers") if c.kind == "optimizer"}
 STEPS = 25
 SHAPES = ((3, 4), (5,), (1,))
 WD = 0.1

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from dotexp import Component, Params, PolicyParams, Positional, Schedule, Use
 from dotexp.sdk import ComponentTemplate, StageTemplate
-from dotexp_optimizers import dotexp_components, schedules
+from dotexp_optimizers import schedules
+from offered import offered
 from pydantic import ValidationError
 
-COMPONENTS = {(c.kind, c.name): c for c in dotexp_components()}
+COMPONENTS = {(c.kind, c.name): c for c in offered("optimizers")}
 POLICIES = [c for c in COMPONENTS.values() if c.kind == "policy"]
 
 
@@ -171,8 +172,8 @@ def test_fine_tune_s_numbers_are_exact(lr: float, mult: float) -> None:
 @pytest.mark.process
 def test_the_face_and_the_policies_import_no_torch() -> None:
     code = (
-        "import sys, dotexp_optimizers as o, dotexp_losses as l\n"
-        "found = {(c.kind, c.name): c for c in [*o.dotexp_components(), *l.dotexp_components()]}\n"
+        "import sys; from dotexp.components.registry import load_registry\n"
+        "found = {(c.kind, c.name): c for c in load_registry().components}\n"
         "one = found['policy', 'one_cycle']\n"
         "from dotexp import Use\n"
         "Use(component=one, params=one.params(epochs=1, lr=1e-3)).build(10, 10).factor(3)\n"

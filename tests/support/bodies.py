@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import dotexp_vision
+from enum import Enum
+
 import pytest
 from dotexp import Body, Component, ComponentError, Use
+from dotexp.experiment.accepted import expected_for
+from offered import offered
 from torch import nn
 
-BODIES: dict[str, Component] = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "body"}
+BODIES: dict[str, Component] = {c.name: c for c in offered("vision") if c.kind == "body"}
 NAMED = sorted(set(BODIES) - {"torchvision_body"})
 """Bodies that go by their own names."""
 
@@ -35,6 +38,13 @@ def build(name: str, weights: object = None, **parameters: object) -> Body:
     built = Use(component=component, params=component.params(**named, weights=weights, **parameters)).build()
     assert isinstance(built, Body)
     return built
+
+
+def published(name: str, weights: str = "imagenet") -> Enum:
+    """Weights of a model that torchvision publishes, as a spec's bare name is converted."""
+    component = BODIES.get(name, BODIES["torchvision_body"])
+    (names,) = expected_for(component.params.model_fields["weights"]).enums
+    return names(weights)
 
 
 def cut(name: str, cut: int | None = None, weights: object = None) -> Body:

@@ -1,4 +1,4 @@
-"""Tables in the documentation, made from the code: `python tests/support/docs.py` writes them."""
+"""What is made from the code: `python tests/support/docs.py` writes the documentation's tables and plugins' indices."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from dotexp import sdk
 from dotexp.components import facts as facts_module
+from dotexp.components.component import ComponentModule
+from dotexp.components.component_index import index_path, index_text
 from dotexp.components.params import Params
 from dotexp.components.registry import load_registry
 from dotexp.language.diagnostics import CODES
@@ -109,6 +111,16 @@ TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
 """The tables of each page, by the name between whose marks they stand."""
 
 
+def indices() -> dict[Path, str]:
+    """The index of each bundled plugin's components (dotexp.components.component_index), by its path."""
+    made = {}
+    for provider in load_registry().providers:
+        modules = [each for each in provider.offered if isinstance(each, ComponentModule)]
+        if provider.name.startswith("dotexp_") and modules:
+            made[index_path(provider.name)] = index_text(provider.name, modules)
+    return made
+
+
 def section(text: str, name: str) -> str:
     """What stands between `<!-- name -->` and `<!-- /name -->`."""
     found = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
@@ -117,7 +129,9 @@ def section(text: str, name: str) -> str:
 
 
 def main() -> None:
-    """Write the tables."""
+    """Write the tables and the indices."""
+    for path, text in indices().items():
+        path.write_text(text, encoding="utf-8")
     for page, tables in TABLES.items():
         text = page.read_text()
         for name, make in tables.items():

@@ -39,7 +39,7 @@ from dotexp.planning.identity import identity_text, start_text
 from dotexp.planning.plan import GroupPlan, LayerCount, Plan, StagePlan
 from dotexp.sdk.data import Data, Part, TensorPart
 from dotexp.sdk.seeds import derive
-from dotexp_callbacks import dotexp_components as bundled_callbacks
+from offered import offered
 from torch import Tensor, nn
 
 SIZE = 6
@@ -348,7 +348,7 @@ def stage(
 
 def callback(name: str, **arguments: Any) -> Use:
     """A bundled callback."""
-    component = next(each for each in bundled_callbacks() if each.name == name)
+    component = next(each for each in offered("callbacks") if each.name == name)
     return Use(component=component, params=component.params(**arguments))
 
 

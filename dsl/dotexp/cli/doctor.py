@@ -24,7 +24,7 @@ def command(root: Path, as_json: bool) -> None:
     """
     rows = [("python", platform.python_version(), True), *(_package(name) for name in _PACKAGES)]
     rows += [_device(), _writable(root)]
-    rows += [(f"plugin {p.name}", p.error or p.version, p.error is None) for p in load_registry().providers]
+    rows += [(f"plugin {p.name}", p.load() or p.version, p.error is None) for p in load_registry().providers]
     if as_json:
         checks = [{"name": name, "found": found, "ok": ok} for name, found, ok in rows]
         print_json({"format_version": 1, "ok": all(ok for _, _, ok in rows), "checks": checks})

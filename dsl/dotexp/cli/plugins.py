@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table
-from dotexp.components.registry import Provider, load_registry
+from dotexp.components.provider import Provider
+from dotexp.components.registry import load_registry
 from dotexp.language.wording import counted
 
 
@@ -14,6 +15,8 @@ from dotexp.language.wording import counted
 def command(as_json: bool) -> None:
     """List installed plugins with their distribution, version, what they offer, and why one does not load."""
     providers = load_registry().providers
+    for provider in providers:
+        provider.load()
     if as_json:
         print_json({"format_version": 1, "plugins": [_row(provider) for provider in providers]})
         return

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, SerializeAsAny
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from dotexp.components.facts import DataFacts, DataSignature, Facts
 from dotexp.components.params import Params
@@ -17,14 +17,43 @@ from dotexp.language.diagnostics import Problem
 
 AnyFacts = Facts | DataSignature
 F = TypeVar("F", bound=AnyFacts)
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+class ByPath(Generic[T]):
+    """A field of a dataclass that is given as a value, or as the `"module:attribute"` of one, imported when it is read.
+
+    The default, if there is one, is the only argument.
+    """
+
+    def __init__(self, *default: T) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> T:
+        if instance is None:  # as the dataclass asks for the default
+            if not self._default:
+                raise AttributeError(self._name)
+            return self._default[0]
+        value = instance.__dict__[self._name]
+        if isinstance(value, str):
+            value = instance.__dict__[self._name] = load_attribute(value)
+        return value  # type: ignore[no-any-return]
+
+    def __set__(self, instance: Any, value: T | str) -> None:
+        instance.__dict__[self._name] = value
+
+
+@dataclass(frozen=True, eq=False)
 class Component:
     """One thing that a spec can name.
 
-    Components that differ in little share a builder and a parameter model: each then has a `variant`, which the
-    builder takes after the parameters, and `about`, a sentence that stands for the parameter model's docstring.
+    `params`, `facts` and `check` may be given by import path, `"module:attribute"`: they are then imported when a spec
+    uses the component. Components that differ in little share a builder and a parameter model: each then has a
+    `variant`, which the builder takes after the parameters, and `about`, a sentence that stands for the parameter
+    model's docstring.
     """
 
     kind: str
@@ -33,16 +62,16 @@ class Component:
     name: str
     """Its name, one of the kind's namespace."""
 
-    params: type[Params]
+    params: ByPath[type[Params]] = ByPath()
     """Its parameter model."""
 
-    build: str
+    build: str = ""
     """The builder, `"module:function"`, imported when a run needs it; its kind says what it takes and returns."""
 
-    facts: AnyFacts | Callable[[Any], AnyFacts] | None = None
+    facts: ByPath[AnyFacts | Callable[[Any], AnyFacts] | None] = ByPath(None)
     """Facts of the kind's class, or a function of the parameters that returns them; None: the class's defaults."""
 
-    check: Callable[[Any, DataFacts], Iterable[Problem]] | None = None
+    check: ByPath[Callable[[Any, DataFacts], Iterable[Problem]] | None] = ByPath(None)
     """Looks at the parameters together with the opened data, and yields problems."""
 
     encode: str | None = None
@@ -57,8 +86,28 @@ class Component:
     variant: str | None = None
     about: str = ""
 
-    former_names: tuple[str, ...] = field(default=())
+    former_names: tuple[str, ...] = ()
     """Names that still work in a spec, with a warning that says the current one."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Component) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str | None, ...]:
+        return self.provider, self.kind, self.name, self.build, self.variant
+
+    def given(self, field: str) -> Any:
+        """Return a field as it was given: an import path stays one."""
+        return self.__dict__[field]
+
+    def offered_by(self, provider: str) -> Component:
+        """Return a copy with the provider filled in; what is given by import path stays so."""
+        made = object.__new__(Component)
+        made.__dict__.update(self.__dict__, provider=provider)
+        return made
 
     @property
     def doc(self) -> str:
@@ -70,17 +119,20 @@ class Component:
         return self.facts(params) if callable(self.facts) else self.facts
 
 
-class Use(BaseModel):
+@dataclass(frozen=True)
+class Use:
     """A component with its validated parameters."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
-    component: Annotated[Component, Field(exclude=True)]
-    params: SerializeAsAny[Params]
+    component: Component
+    params: Params
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(cls)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Any object: which components fit depends on what is installed."""
-        return {"type": "object", "title": "component"}
+        return {"type": "object", "title": "component"}  # which components fit depends on what is installed
 
     @property
     def kind(self) -> str:
@@ -112,3 +164,14 @@ def load_attribute(reference: str) -> Any:
     """Import what `"module:attribute"` names."""
     module, _, attribute = reference.partition(":")
     return getattr(import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class ComponentModule:
+    """A module of a plugin that lists components in `COMPONENTS`, imported when a spec names one of them."""
+
+    path: str
+    """Its import path."""
+
+    names: dict[str, list[str]] | None = None
+    """Names of its components by kind; None: known once it is imported."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from dotexp.components.component import Component
+from dotexp.components.component import Component, ComponentModule
 from dotexp.components.kinds import Kind
 from dotexp.components.tasks import Task
 
@@ -33,8 +33,8 @@ def dotexp_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
 
 
 @hookspec
-def dotexp_components() -> Sequence[Component]:  # type: ignore[empty-body]
-    """Return what the plugin offers. Called once; must not import torch."""
+def dotexp_components() -> Sequence[Component | ComponentModule]:  # type: ignore[empty-body]
+    """Return what the plugin offers, or the modules that list it. Called once; must not import torch."""
 
 
 @hookspec

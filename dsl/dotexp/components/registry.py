@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
 from dotexp.components import builtins, hookspecs
-from dotexp.components.component import Component
+from dotexp.components.component import Component, ComponentModule
 from dotexp.components.kinds import Kind, words
-from dotexp.components.params import Params
+from dotexp.components.provider import BUILTIN, Provider, check_declared
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
-from dotexp.language.keywords import RESERVED
 from dotexp.version import API, __version__
-
-BUILTIN = "dotexp"
-
-
-@dataclass(frozen=True)
-class Provider:
-    """A plugin by its entry point's name: what it offers and declares, and why it does not load if it does not."""
-
-    name: str
-    components: tuple[Component, ...] = ()
-    error: str | None = None
-    kinds: tuple[Kind, ...] = ()
-    tasks: tuple[Task, ...] = ()
-    module: Any = field(default=None, repr=False, compare=False)
-    source: Distribution | None = field(default=None, repr=False, compare=False)
-
-    @cached_property
-    def distribution(self) -> str:
-        """Name of the distribution; asked for late, since it parses the distribution's whole metadata."""
-        if self.name == BUILTIN:
-            return BUILTIN
-        return self.source.metadata["Name"] if self.source else "unknown"
-
-    @cached_property
-    def version(self) -> str:
-        """Version of the distribution."""
-        if self.name == BUILTIN:
-            return __version__
-        return self.source.version if self.source else "unknown"
-
-    @property
-    def owner(self) -> str:
-        """Name before the dot in `vision.resnet34`."""
-        return owner_of(self.name)
-
-
-def owner_of(provider: str) -> str:
-    """A plugin's name before a dot: without a leading `dotexp_`, unless a word of the language would be left of it."""
-    short = provider.removeprefix("dotexp_")
-    return provider if short in RESERVED else short
 
 
 @dataclass(frozen=True)
@@ -87,32 +46,28 @@ class Registry:
 
     @property
     def broken(self) -> tuple[Provider, ...]:
-        """Plugins that did not load."""
-        return tuple(provider for provider in self.providers if provider.error)
+        """Plugins that do not load, or of which a module does not; imports all that declare components."""
+        return tuple(provider for provider in self.providers if provider.load())
 
     def find(self, kind: str, name: str, owner: str | None = None) -> tuple[Component, ...]:
         """Components of this kind and name; several when several plugins offer it and no owner is given."""
-        return tuple(
-            component
-            for provider in self.providers
-            if owner is None or owner in (provider.name, provider.owner)
-            for component in provider.components
-            if component.kind == kind and component.name == name
-        )
+        owners = list(self._owners(owner))
+        found = [component for provider in owners for component in provider.find(kind, name)]
+        if not found:  # an index may be older than the modules
+            found = [each for provider in owners for each in provider.of_kind(kind) if each.name == name]
+        return tuple(found)
 
     def find_former(self, kind: str, name: str, owner: str | None = None) -> tuple[Component, ...]:
         """Return the components of this kind that were formerly called `name`."""
-        return tuple(
-            component
-            for provider in self.providers
-            if owner is None or owner in (provider.name, provider.owner)
-            for component in provider.components
-            if component.kind == kind and name in component.former_names
-        )
+        every = (component for provider in self._owners(owner) for component in provider.of_kind(kind))
+        return tuple(component for component in every if name in component.former_names)
+
+    def _owners(self, owner: str | None) -> Iterator[Provider]:
+        return (each for each in self.providers if owner is None or owner in (each.name, each.owner))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of a kind, sorted."""
-        return tuple(sorted({component.name for component in self.components if component.kind == kind}))
+        return tuple(sorted({name for provider in self.providers for name in provider.names(kind)}))
 
     def provider(self, component: Component) -> Provider:
         """Plugin that a component comes from."""
@@ -146,12 +101,12 @@ def _load(point: EntryPoint, others: Iterable[Provider]) -> Provider:
     empty = Provider(point.name, source=point.dist)
     same = next((p for p in others if p.name == point.name), None)
     if same is not None:
-        return replace(empty, error=f"another plugin has this name: that of {same.distribution} {same.version}")
+        return replace(empty, refused=f"another plugin has this name: that of {same.distribution} {same.version}")
     try:
         made = _declared(replace(empty, module=_asking(point.load())))
         _refuse_declared(made, others)
     except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
-        return replace(empty, error=f"{type(error).__name__}: {error}")
+        return replace(empty, refused=f"{type(error).__name__}: {error}")
     return made
 
 
@@ -184,12 +139,13 @@ def _offering(provider: Provider, kinds: Mapping[str, Kind]) -> Provider:
     if provider.module is None:
         return provider
     try:
-        offered = _called(provider.module, "dotexp_components", Component)
-        for component in offered:
-            _check(component, kinds)
+        offered = _called(provider.module, "dotexp_components", (Component, ComponentModule))
+        for each in offered:
+            if isinstance(each, Component):
+                check_declared(each, kinds)
     except (Exception, SystemExit) as error:  # as above
-        return Provider(provider.name, error=f"{type(error).__name__}: {error}", source=provider.source)
-    return replace(provider, components=tuple(replace(c, provider=provider.name) for c in offered))
+        return Provider(provider.name, refused=f"{type(error).__name__}: {error}", source=provider.source)
+    return replace(provider, offered=tuple(offered), known=kinds)
 
 
 def _check_hooks(module: Any) -> None:
@@ -199,28 +155,15 @@ def _check_hooks(module: Any) -> None:
             raise TypeError(f"no hook is called {name}" + (f", did you mean {near}?" if near else ""))
 
 
-def _called(module: Any, hook: str, wanted: type[Any]) -> list[Any]:
-    """Call a hook that a plugin implements, if it does; each of what it returns must be a `wanted`."""
+def _called(module: Any, hook: str, wanted: type[Any] | tuple[type[Any], ...]) -> list[Any]:
+    """Call a hook that a plugin implements, if it does; each of what it returns must be of a type that is `wanted`."""
     function = getattr(module, hook, None)
     found = [] if function is None else list(function())
     for each in found:
         if not isinstance(each, wanted):
-            raise TypeError(f"{hook} returned {each!r}, which is not a {wanted.__name__}")
+            first = wanted[0] if isinstance(wanted, tuple) else wanted
+            raise TypeError(f"{hook} returned {each!r}, which is not a {first.__name__}")
     return found
-
-
-def _check(component: Component, kinds: Mapping[str, Kind]) -> None:
-    label = f"{component.kind} {component.name}"
-    if component.kind not in kinds:
-        near = closest(component.kind, kinds)
-        raise TypeError(f"{label}: no kind is called {component.kind}" + (f", did you mean {near}?" if near else ""))
-    base = kinds[component.kind].params
-    if not (isinstance(component.params, type) and issubclass(component.params, Params)):
-        raise TypeError(f"{label}: its parameters are not a subclass of Params")
-    if not issubclass(component.params, base):
-        raise TypeError(f"{label}: its parameters are not a subclass of {base.__name__}, the base of its kind's")
-    if component.build.count(":") != 1:
-        raise TypeError(f'{label}: build is "module:function", not {component.build!r}')
 
 
 _HOOKS = tuple(name for name in dir(hookspecs) if name.startswith("dotexp_"))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dotexp.components.component import Use
 from dotexp.components.facts import LayerGroup
 from dotexp.components.params import Params, Range
-from dotexp.components.registry import owner_of
+from dotexp.components.provider import owner_of
 from dotexp.experiment.experiment import (
     LANGUAGE_VERSION,
     Experiment,

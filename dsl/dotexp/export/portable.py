@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def _without_local_weights(experiment: Experiment) -> Experiment:
     weights = None if body is None else dict(body.params).get("weights")
     if body is None or weights is None or isinstance(weights, Enum):
         return experiment
-    bare = body.model_copy(update={"params": body.params.model_copy(update={"weights": None})})
+    bare = replace(body, params=body.params.model_copy(update={"weights": None}))
     return experiment.model_copy(update={"model": experiment.model.model_copy(update={"body": bare})})
 
 

@@ -113,9 +113,9 @@ class _Planner:
         except UsageError as error:
             self.collector.report("E405", str(error), self.origins.get("model.body.weights"))
             raise SpecError(self.collector.sorted()) from error
-        pinned = weights.model_copy(update={"params": RunWeights(run=str(folder))})
+        pinned = replace(weights, params=RunWeights(run=str(folder)))
         params = body.params.model_copy(update={"weights": pinned})
-        model = experiment.model.model_copy(update={"body": body.model_copy(update={"params": params})})
+        model = experiment.model.model_copy(update={"body": replace(body, params=params)})
         return experiment.model_copy(update={"model": model})
 
     def facts(self, place: str, use: Use, seed: int) -> DataFacts | None:

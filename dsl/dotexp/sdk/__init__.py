@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dotexp.components.bases import *
     from dotexp.components.builders import *
     from dotexp.components.component import *
+    from dotexp.components.component_index import *
     from dotexp.components.facts import *
     from dotexp.components.hookspecs import *
     from dotexp.components.kinds import *
@@ -32,7 +33,8 @@ HOMES = {
         "BodyParams DataParams ImageDataParams LearningRate OptimizerParams PolicyParams RunWeights"
     ),
     "dotexp.components.builders": "Body DataContext Schedule",
-    "dotexp.components.component": "Component Use",
+    "dotexp.components.component": "Component ComponentModule Use",
+    "dotexp.components.component_index": "component_modules",
     "dotexp.components.facts": (
         "BodyFacts CallbackFacts DataFacts DataSignature Facts LayerGroup MetricFacts ModelFacts "
         "OptimizerFacts ReportFacts"

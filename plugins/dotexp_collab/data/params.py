@@ -6,7 +6,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import DataParams, OfKind, OncePerExperiment, Params, Percent, Positional, Range, Use
+from dotexp import (
+    Component,
+    DataParams,
+    DataSignature,
+    OfKind,
+    OncePerExperiment,
+    Params,
+    Percent,
+    Positional,
+    Range,
+    Use,
+)
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
@@ -238,3 +249,27 @@ class LatentRatingsParams(DataParams):
         if (self.users + self.items) * self.factors > 10**9:
             raise ValueError(f"{self.factors} factors of {self.users} users and {self.items} items do not fit")
         return self
+
+
+_DATA = DataSignature("ratings", "users and items")
+_HOME = "dotexp_collab.data"
+
+
+def _rated(name: str, params: type[DataParams], build: str) -> Component:
+    home = "dotexp_collab.predict"
+    return Component(
+        "data", name, params, build, _DATA, encode=f"{home}.encode:encode",
+        recommend=f"{home}.recommend:recommend", similar=f"{home}.recommend:similar",
+    )  # fmt: skip
+
+
+COMPONENTS = (
+    _rated("ratings", RatingsParams, f"{_HOME}.ratings:build"),
+    _rated("movielens", MovieLensParams, f"{_HOME}.movielens:build"),
+    _rated("latent_ratings", LatentRatingsParams, f"{_HOME}.synthetic:build"),
+    Component("rating_split", "column", ColumnSplitParams, f"{_HOME}.splits:flagged"),
+    Component("rating_split", "newest", NewestParams, f"{_HOME}.splits:newest"),
+    Component("rating_split", "leave_last", LeaveLastParams, f"{_HOME}.splits:leave_last"),
+    Component("rating_split", "fold", FoldParams, f"{_HOME}.splits:fold"),
+    Component("features", "table", FeatureTableParams, f"{_HOME}.features:read_features"),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import Params, Percent, Positional, Range
+from dotexp import Component, LayerGroup, ModelFacts, Params, Percent, Positional, Range
 from pydantic import AfterValidator, Field, model_validator
 
 LARGEST = 1e6
@@ -137,3 +137,38 @@ class EmbeddingNnParams(RatingModelParams):
         if isinstance(self.dropout, tuple) and len(self.dropout) != len(self.layers):
             raise ValueError(f"{len(self.layers)} hidden layers and {len(self.dropout)} shares of dropout")
         return self
+
+
+def network_facts(params: RatingModelParams) -> ModelFacts:
+    """A model with a table of vectors for users and one for items."""
+    return _facts(params, "user_factors", "item_factors")
+
+
+def bias_facts(params: RatingModelParams) -> ModelFacts:
+    """A model that has tables of biases beside."""
+    return _facts(params, "user_factors", "item_factors", "user_bias", "item_bias")
+
+
+def _facts(params: RatingModelParams, *tables: str) -> ModelFacts:
+    return ModelFacts(
+        inputs="users and items",
+        tasks=("ratings",),
+        layers=("model",),
+        groups=(LayerGroup("model", ("model",)),),
+        tables=tables,
+        unknown="the row trained for unknown ones" if params.unknown_rate else "the mean of the known",
+    )
+
+
+_HOME = "dotexp_collab.models"
+_RANGE = f"{_HOME}.checks:y_range_holds"
+
+COMPONENTS = (
+    Component("model", "embedding_dot_bias", EmbeddingDotBiasParams, f"{_HOME}.dot_bias:build", bias_facts, _RANGE),
+    Component("model", "embedding_nn", EmbeddingNnParams, f"{_HOME}.neural:build", network_facts, _RANGE),
+    Component("model", "svd_plus_plus", SvdPlusPlusParams, f"{_HOME}.svdpp:build", bias_facts, _RANGE),
+    Component(
+        "model", "feature_dot_bias", FeatureDotBiasParams, f"{_HOME}.svdpp:build", bias_facts,
+        f"{_HOME}.checks:features_there",
+    ),
+)  # fmt: skip

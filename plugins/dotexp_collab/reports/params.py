@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import Params, Positional
+from dotexp import Component, Params, Positional, ReportFacts
 from pydantic import Field
 
 LARGEST_TABLE = 10**7
@@ -56,3 +56,20 @@ class NearestParams(Params):
         if self.item is None:
             return ()
         return self.item if isinstance(self.item, tuple) else (self.item,)
+
+
+def _reading(table: str) -> ReportFacts:
+    return ReportFacts(tasks=("ratings",), tables=(table,))
+
+
+_HOME = "dotexp_collab.reports.sections"
+
+COMPONENTS = (
+    Component("report", "item_bias", ItemBiasParams, f"{_HOME}:item_bias", _reading("item_bias")),
+    Component("report", "user_bias", UserBiasParams, f"{_HOME}:user_bias", _reading("user_bias")),
+    Component("report", "factors_pca", FactorsPcaParams, f"{_HOME}:factors_pca", _reading("item_factors")),
+    Component(
+        "report", "nearest", NearestParams, f"{_HOME}:nearest", _reading("item_factors"),
+        "dotexp_collab.predict.catalogue:items_exist",
+    ),
+)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import Params
+from dotexp import Component, Facts, Params
 from pydantic import Field
 
 Weight = Annotated[float, Field(gt=0, le=1e6)]
@@ -43,3 +43,18 @@ class BinaryCrossEntropyParams(Params):
         description="multiplies the loss of each class where an example has it; balanced: the number of training"
         " examples without the class divided by the number with it",
     )
+
+
+_HOME = "dotexp_losses.losses"
+
+COMPONENTS = (
+    Component(
+        "loss", "cross_entropy", CrossEntropyParams, f"{_HOME}.modules:CrossEntropy", Facts(tasks=("classification",)),
+        f"{_HOME}.class_weights:check_weights",
+    ),
+    Component("loss", "mse", MseParams, f"{_HOME}.modules:MeanSquaredError", Facts(tasks=("regression", "ratings"))),
+    Component(
+        "loss", "binary_cross_entropy", BinaryCrossEntropyParams, f"{_HOME}.modules:BinaryCrossEntropy",
+        Facts(tasks=("classification", "multilabel")), f"{_HOME}.class_weights:check_pos_weights",
+    ),
+)  # fmt: skip

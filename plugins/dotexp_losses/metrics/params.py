@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from dotexp import DataFacts, Params, Positional, Problem
+from dotexp import Component, DataFacts, MetricFacts, Params, Positional, Problem
 from pydantic import Field
 
 
@@ -52,3 +52,21 @@ def check_top_k(params: TopKAccuracyParams, facts: DataFacts) -> Iterator[Proble
             help=f"take k below {len(facts.classes)}, or `accuracy`",
             code="E304",
         )
+
+
+_HOME = "dotexp_losses.metrics.metrics"
+_MORE = MetricFacts(tasks=("classification", "multilabel"), better="higher")
+_FEWER = MetricFacts(tasks=("classification", "multilabel"), better="lower")
+_NEARER = MetricFacts(tasks=("regression", "ratings"), better="lower")
+_ONE_CLASS = MetricFacts(tasks=("classification",), better="higher")
+
+COMPONENTS = (
+    Component("metric", "accuracy", AccuracyParams, f"{_HOME}:accuracy", _MORE),
+    Component("metric", "error_rate", ErrorRateParams, f"{_HOME}:error_rate", _FEWER),
+    Component("metric", "top_k_accuracy", TopKAccuracyParams, f"{_HOME}:top_k_accuracy", _ONE_CLASS, check_top_k),
+    Component("metric", "f1", F1Params, f"{_HOME}:f1", _MORE),
+    Component("metric", "precision", PrecisionParams, f"{_HOME}:precision", _MORE),
+    Component("metric", "recall", RecallParams, f"{_HOME}:recall", _MORE),
+    Component("metric", "rmse", RmseParams, f"{_HOME}:rmse", _NEARER),
+    Component("metric", "mae", MaeParams, f"{_HOME}:mae", _NEARER),
+)

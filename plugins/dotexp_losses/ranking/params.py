@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from dotexp import DataFacts, Params, Positional, Problem
+from dotexp import Component, DataFacts, MetricFacts, Params, Positional, Problem
 from pydantic import Field
 
 
@@ -72,3 +72,13 @@ def relevance_threshold(params: RankingParams, facts: DataFacts) -> float:
         return params.threshold
     low, high = facts.range or (0.0, 0.0)
     return low + 0.75 * (high - low)
+
+
+_HOME = "dotexp_losses.ranking.metrics"
+_FACTS = MetricFacts(tasks=("ratings",), better="higher")
+
+COMPONENTS = (
+    Component("metric", "precision_at", PrecisionAtParams, f"{_HOME}:precision_at", _FACTS, check_ranking),
+    Component("metric", "recall_at", RecallAtParams, f"{_HOME}:recall_at", _FACTS, check_ranking),
+    Component("metric", "ndcg_at", NdcgAtParams, f"{_HOME}:ndcg_at", _FACTS, check_ranking),
+)

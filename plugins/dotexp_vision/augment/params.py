@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import Params, Percent, Positional
+from dotexp import Component, Params, Percent, Positional
 from pydantic import Field, model_validator
 
 Chance = Annotated[float, Percent(), Field(ge=0, le=1)]
@@ -136,3 +136,23 @@ class RandAugmentParams(Params):
 
     changes: Annotated[int, Positional()] = Field(2, ge=1, le=14, description="changes of an image")
     strength: Annotated[int, Positional()] = Field(9, ge=0, le=30, description="strength of each, of 30")
+
+
+_HOME = "dotexp_vision.augment.transforms"
+
+COMPONENTS = (
+    Component("transform", "standard", StandardParams, f"{_HOME}:standard"),
+    Component("transform", "flip", FlipParams, f"{_HOME}:flip"),
+    Component("transform", "dihedral", DihedralParams, f"{_HOME}:dihedral"),
+    Component("transform", "rotate", RotateParams, f"{_HOME}:rotate"),
+    Component("transform", "zoom", ZoomParams, f"{_HOME}:zoom"),
+    Component("transform", "warp", WarpParams, f"{_HOME}:warp"),
+    Component("transform", "crop", CropParams, f"{_HOME}:crop"),
+    Component("transform", "lighting", LightingParams, f"{_HOME}:lighting"),
+    Component("transform", "colour", ColourParams, f"{_HOME}:colour"),
+    Component("transform", "grey", GreyParams, f"{_HOME}:grey"),
+    Component("transform", "blur", BlurParams, f"{_HOME}:blur"),
+    Component("transform", "random_erasing", RandomErasingParams, f"{_HOME}:random_erasing"),
+    Component("transform", "trivial_augment", TrivialAugmentParams, f"{_HOME}:trivial_augment"),
+    Component("transform", "rand_augment", RandAugmentParams, f"{_HOME}:rand_augment"),
+)

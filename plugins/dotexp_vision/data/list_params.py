@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from dotexp import OfKind, OncePerExperiment, Params, Positional, Use
+from dotexp import Component, DataSignature, OfKind, OncePerExperiment, Params, Positional, Use
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
@@ -146,3 +146,21 @@ class TorchvisionDatasetParams(ImageParams):
     def known(self) -> Known:
         """What is known of the data set."""
         return DATASETS[self.name]
+
+
+def listed_facts(params: ImageListParams) -> DataSignature:
+    """Images, and the task that the parameters say."""
+    return DataSignature(params.task, "images")
+
+
+_HOME = "dotexp_vision.data"
+_ENCODE = f"{_HOME}.encoding:encode"
+_FACTS = DataSignature("classification", "images")
+
+COMPONENTS = (
+    Component("data", "image_list", ImageListParams, f"{_HOME}.listed:build", listed_facts, encode=_ENCODE),
+    Component(
+        "data", "torchvision_dataset", TorchvisionDatasetParams, f"{_HOME}.torchvision:build", _FACTS, encode=_ENCODE
+    ),
+    Component("image_split", "column", ColumnSplitParams, f"{__name__}:split_column"),
+)

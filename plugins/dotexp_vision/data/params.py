@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from dotexp import ImageDataParams, OfKind, OncePerExperiment, Positional, Range, Use
+from dotexp import Component, DataSignature, ImageDataParams, OfKind, OncePerExperiment, Positional, Range, Use
 from dotexp.sdk.fields import Count, Fraction
 from pydantic import AfterValidator, Field, model_validator
 
@@ -172,3 +172,14 @@ class DigitsParams(ImageDataParams):
         if isinstance(self.classes, Range):
             return tuple(range(int(self.classes.low), int(self.classes.high) + 1))
         return tuple(sorted(self.classes))
+
+
+_HOME = "dotexp_vision.data"
+_FACTS = DataSignature("classification", "images")
+
+COMPONENTS = (
+    Component(
+        "data", "image_folder", ImageFolderParams, f"{_HOME}.folder:build", _FACTS, encode=f"{_HOME}.encoding:encode"
+    ),
+    Component("data", "digits", DigitsParams, f"{_HOME}.digits:build", _FACTS, encode=f"{_HOME}.digits:encode"),
+)

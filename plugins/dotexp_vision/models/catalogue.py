@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from dotexp import BodyFacts, BodyParams, Component
+from dotexp import BodyFacts, Component
 
-from dotexp_vision.models import params as body_params
 from dotexp_vision.models.table import Network, layer_name, networks, split
+
+if TYPE_CHECKING:
+    from dotexp_vision.models.params import TorchvisionBodyParams
 
 TITLES: Mapping[str, str] = {
     **{f"resnet{n}": f"ResNet-{n}" for n in (18, 34, 50, 101, 152)},
@@ -59,36 +62,6 @@ STEMS: Sequence[tuple[str, ...]] = (
 FUNCTIONS = ("permute",)
 """Parts without parameters that are no layer."""
 
-_V1, _V2 = "imagenet1k_v1", "imagenet1k_v2"
-_SWAG = ("imagenet1k_swag_e2e_v1", "imagenet1k_swag_linear_v1")
-_PARAMS: Mapping[tuple[str, ...], type[BodyParams]] = {
-    (_V1,): body_params.OneParams,
-    (_V1, _V2): body_params.TwoParams,
-    (_V1, "imagenet1k_features"): body_params.FeaturesParams,
-    _SWAG: body_params.SwagParams,
-    (_V1, _V2, *_SWAG): body_params.TwoSwagParams,
-}
-_VIT_PARAMS: Mapping[str, type[BodyParams]] = {
-    "16": body_params.VitSixteenParams,
-    "32": body_params.VitThirtyTwoParams,
-    "14": body_params.VitFourteenParams,
-}
-
-
-def components() -> list[Component]:
-    """Every body that goes by its own name, and `torchvision_body` for all of torchvision's models."""
-    table = networks()
-    return [
-        *(_component(table[name], title) for name, title in TITLES.items()),
-        Component(
-            "body",
-            "torchvision_body",
-            body_params.TorchvisionBodyParams,
-            "dotexp_vision.models.build:torchvision",
-            cut_facts,
-        ),
-    ]
-
 
 def layers_of(network: Network) -> dict[str, tuple[str, ...]]:
     """Layers of the body that goes by a network's name, each with the parts that it is made of."""
@@ -108,7 +81,7 @@ def named_facts(network: Network, image_size: int | None = None) -> BodyFacts:
     return _facts(network, layers_of(network), image_size)
 
 
-def cut_facts(params: body_params.TorchvisionBodyParams) -> BodyFacts:
+def cut_facts(params: TorchvisionBodyParams) -> BodyFacts:
     """Facts of `torchvision_body`."""
     network = networks()[params.name]
     return _facts(network, cut_layers(network, params.cut))
@@ -126,22 +99,32 @@ def _facts(network: Network, layers: Mapping[str, tuple[str, ...]], image_size: 
     )
 
 
-def _component(network: Network, title: str) -> Component:
-    transformer = network.after == "class_token"
+def _facts_named(name: str, params: Any) -> BodyFacts:
+    network = networks()[name]
+    return named_facts(network, None if network.patch is None else params.image_size)
+
+
+def _named(network: Network, title: str) -> Component:
     features = network.channels[network.cut - 1]
     return Component(
         "body",
         network.name,
-        _VIT_PARAMS[network.name.rpartition("_")[2]] if transformer else _PARAMS[network.weights],
+        f"dotexp_vision.models.params:{network.name}",
         "dotexp_vision.models.build:named",
-        partial(_vit_facts, network) if transformer else named_facts(network),
+        partial(_facts_named, network.name),
         variant=network.name,
         about=f"{title} without its classifier: {features:,} features.",
     )
 
 
-def _vit_facts(
-    network: Network,
-    params: body_params.VitSixteenParams | body_params.VitThirtyTwoParams | body_params.VitFourteenParams,
-) -> BodyFacts:
-    return named_facts(network, params.image_size)
+COMPONENTS = (
+    *(_named(networks()[name], title) for name, title in TITLES.items()),
+    Component(
+        "body",
+        "torchvision_body",
+        "dotexp_vision.models.params:TorchvisionBodyParams",
+        "dotexp_vision.models.build:torchvision",
+        cut_facts,
+    ),
+)
+"""Every body that goes by its own name, and `torchvision_body` for all of torchvision's models."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from dotexp import ForTasks, Params, Percent, Positional, Range
+from dotexp import Component, Facts, ForTasks, Params, Percent, Positional, Range
 from pydantic import Field, model_validator
 
 
@@ -66,3 +66,11 @@ class LinearParams(Params):
     """The plainest head: the average of each feature map, dropout, and one linear layer with a bias."""
 
     dropout: Dropout = Field(0.0, description="dropout before the linear layer")
+
+
+_FACTS = Facts(tasks=("classification", "multilabel", "regression"))
+
+COMPONENTS = (
+    Component("head", "mlp", MlpParams, "dotexp_vision.models.heads:mlp", _FACTS),
+    Component("head", "linear", LinearParams, "dotexp_vision.models.heads:linear", _FACTS),
+)

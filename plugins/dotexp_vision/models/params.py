@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dotexp import BodyParams, OfKind, Positional, Use
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from dotexp_vision.models.table import networks
 
@@ -18,116 +19,46 @@ _IMAGE_SIZE = "side of the images, in pixels, a multiple of the {} of a patch; w
 RunUse = Annotated[Use, OfKind("weights")]
 
 
-class Imagenet(StrEnum):
-    """ImageNet weights that torchvision publishes, by its names; `imagenet` is its default among a model's."""
+@cache
+def weight_names(published: tuple[str, ...]) -> type[StrEnum]:
+    """Make the enumeration of the names that a spec may give published weights.
 
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-
-
-class ImagenetTwo(StrEnum):
-    """The same of models that were trained again."""
-
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-    imagenet1k_v2 = "imagenet1k_v2"
+    They are torchvision's names, and `imagenet` for its default among a model's.
+    """
+    made: Any = StrEnum("Imagenet", [(name, name) for name in ("imagenet", *published)])  # type: ignore[misc]
+    names: type[StrEnum] = made
+    return names
 
 
-class ImagenetFeatures(StrEnum):
-    """The same of VGG-16: `imagenet1k_features` are those of its features alone, converted from Caffe."""
+@cache
+def params_for(published: tuple[str, ...], patch: int | None) -> type[BodyParams]:
+    """Make the parameter model of bodies with these published weights; `patch` is the side of a transformer's patches.
 
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-    imagenet1k_features = "imagenet1k_features"
-
-
-class ImagenetSwag(StrEnum):
-    """The same of models that were trained by SWAG: fine-tuned as a whole (e2e), or their classifier alone (linear)."""
-
-    imagenet = "imagenet"
-    imagenet1k_swag_e2e_v1 = "imagenet1k_swag_e2e_v1"
-    imagenet1k_swag_linear_v1 = "imagenet1k_swag_linear_v1"
-
-
-class ImagenetOneSwag(StrEnum):
-    """The same of models that were trained both ways."""
-
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-    imagenet1k_swag_e2e_v1 = "imagenet1k_swag_e2e_v1"
-    imagenet1k_swag_linear_v1 = "imagenet1k_swag_linear_v1"
+    A transformer is made for images of a size, so that is a parameter of it.
+    """
+    names: Any = weight_names(published)
+    fields: dict[str, Any] = {
+        "weights": (names | Path | RunUse | None, Field(names("imagenet"), description=_WEIGHTS)),
+    }
+    if patch is not None:
+        described = _IMAGE_SIZE.format(patch)
+        fields["image_size"] = (int, Field(224, ge=patch, le=4096, multiple_of=patch, description=described))
+    doc = "A torchvision model without its classifier."
+    return create_model("NamedBodyParams", __base__=BodyParams, __doc__=doc, __module__=__name__, **fields)
 
 
-class ImagenetTwoSwag(StrEnum):
-    """The same of models that were trained again, and by SWAG."""
-
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-    imagenet1k_v2 = "imagenet1k_v2"
-    imagenet1k_swag_e2e_v1 = "imagenet1k_swag_e2e_v1"
-    imagenet1k_swag_linear_v1 = "imagenet1k_swag_linear_v1"
+def __getattr__(name: str) -> Any:
+    """Return the parameter model of the body that goes by a network's name, such as `params.resnet34`."""
+    network = networks().get(name)
+    if network is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return params_for(network.weights, network.patch)
 
 
-class AnyImagenet(StrEnum):
-    """All of them."""
-
-    imagenet = "imagenet"
-    imagenet1k_v1 = "imagenet1k_v1"
-    imagenet1k_v2 = "imagenet1k_v2"
-    imagenet1k_features = "imagenet1k_features"
-    imagenet1k_swag_e2e_v1 = "imagenet1k_swag_e2e_v1"
-    imagenet1k_swag_linear_v1 = "imagenet1k_swag_linear_v1"
-
-
-class OneParams(BodyParams):
-    """A torchvision model without its classifier, with one set of weights."""
-
-    weights: Imagenet | Path | RunUse | None = Field(Imagenet.imagenet, description=_WEIGHTS)
-
-
-class TwoParams(BodyParams):
-    """A torchvision model without its classifier, with two sets of weights."""
-
-    weights: ImagenetTwo | Path | RunUse | None = Field(ImagenetTwo.imagenet, description=_WEIGHTS)
-
-
-class FeaturesParams(BodyParams):
-    """VGG-16 without its classifier."""
-
-    weights: ImagenetFeatures | Path | RunUse | None = Field(ImagenetFeatures.imagenet, description=_WEIGHTS)
-
-
-class SwagParams(BodyParams):
-    """A torchvision model without its classifier, with SWAG's weights."""
-
-    weights: ImagenetSwag | Path | RunUse | None = Field(ImagenetSwag.imagenet, description=_WEIGHTS)
-
-
-class TwoSwagParams(BodyParams):
-    """A torchvision model without its classifier, with two sets of weights and SWAG's."""
-
-    weights: ImagenetTwoSwag | Path | RunUse | None = Field(ImagenetTwoSwag.imagenet, description=_WEIGHTS)
-
-
-class VitSixteenParams(BodyParams):
-    """A vision transformer with patches of 16 pixels."""
-
-    weights: ImagenetOneSwag | Path | RunUse | None = Field(ImagenetOneSwag.imagenet, description=_WEIGHTS)
-    image_size: int = Field(224, ge=16, le=4096, multiple_of=16, description=_IMAGE_SIZE.format(16))
-
-
-class VitThirtyTwoParams(BodyParams):
-    """A vision transformer with patches of 32 pixels."""
-
-    weights: Imagenet | Path | RunUse | None = Field(Imagenet.imagenet, description=_WEIGHTS)
-    image_size: int = Field(224, ge=32, le=4096, multiple_of=32, description=_IMAGE_SIZE.format(32))
-
-
-class VitFourteenParams(BodyParams):
-    """A vision transformer with patches of 14 pixels."""
-
-    weights: ImagenetSwag | Path | RunUse | None = Field(ImagenetSwag.imagenet, description=_WEIGHTS)
-    image_size: int = Field(224, ge=14, le=4096, multiple_of=14, description=_IMAGE_SIZE.format(14))
+if TYPE_CHECKING:
+    AnyImagenet = StrEnum
+else:
+    AnyImagenet = weight_names(tuple(dict.fromkeys(name for each in networks().values() for name in each.weights)))
 
 
 class TorchvisionBodyParams(BodyParams):
@@ -136,7 +67,7 @@ class TorchvisionBodyParams(BodyParams):
     name: Annotated[str, Positional()] = Field(
         min_length=1, max_length=64, description='the model\'s name in torchvision, such as "googlenet"'
     )
-    weights: AnyImagenet | Path | RunUse | None = Field(AnyImagenet.imagenet, description=_WEIGHTS)
+    weights: AnyImagenet | Path | RunUse | None = Field(AnyImagenet("imagenet"), description=_WEIGHTS)
     cut: int | None = Field(
         None,
         ge=-100,
@@ -157,7 +88,7 @@ class TorchvisionBodyParams(BodyParams):
     @classmethod
     def _published(cls, weights: object, info: ValidationInfo) -> object:
         network = networks().get(info.data.get("name", ""))
-        if network is None or not isinstance(weights, AnyImagenet) or weights is AnyImagenet.imagenet:
+        if network is None or not isinstance(weights, AnyImagenet) or weights.value == "imagenet":
             return weights
         if weights.value not in network.weights:
             raise ValueError(f"{network.name} has imagenet, {', '.join(network.weights)}")

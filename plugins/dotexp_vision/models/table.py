@@ -40,6 +40,11 @@ class Network:
     largest: int | None = None
     after: str | None = None
 
+    @property
+    def patch(self) -> int | None:
+        """Side of a vision transformer's patches, in pixels, which its name ends in; None of other models."""
+        return int(self.name.rpartition("_")[2]) if self.after == "class_token" else None
+
     def kept(self, cut: int | None) -> tuple[str, ...]:
         """Parts that stay: the first `cut`, all but the last -`cut`, or (None) the features.
 

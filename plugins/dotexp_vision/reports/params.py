@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from dotexp import Params, Percent, Positional
+from dotexp import Component, Params, Percent, Positional, ReportFacts
 from pydantic import Field
 
 
@@ -44,3 +44,18 @@ class TtaParams(Params):
 
     copies: Annotated[int, Positional()] = Field(4, ge=1, le=100, description="varied passes over the validation part")
     beta: Annotated[float, Percent()] = Field(0.25, ge=0, le=1, description="weight of the plain pass, as in fastai")
+
+
+_HOME = "dotexp_vision.reports.sections"
+_ONE_CLASS = ReportFacts(tasks=("classification",))
+_CLASSES = ReportFacts(tasks=("classification", "multilabel"))
+_IMAGES = ReportFacts(tasks=("classification", "multilabel", "regression"))
+
+COMPONENTS = (
+    Component("report", "confusion_matrix", ConfusionMatrixParams, f"{_HOME}:confusion_matrix", _CLASSES),
+    Component("report", "most_confused", MostConfusedParams, f"{_HOME}:most_confused", _ONE_CLASS),
+    Component("report", "top_losses", TopLossesParams, f"{_HOME}:top_losses", _IMAGES),
+    Component("report", "per_class", PerClassParams, f"{_HOME}:per_class", _CLASSES),
+    Component("report", "calibration", CalibrationParams, f"{_HOME}:calibration", _CLASSES),
+    Component("report", "tta", TtaParams, f"{_HOME}:tta", _IMAGES),
+)

@@ -19,7 +19,6 @@ from dotexp.engine.build.probe import Probe
 from dotexp.experiment.checking import load as load_spec
 from dotexp.planning.planner import make_plan
 from dotexp.sdk.tables import files
-from dotexp_collab import dotexp_components
 from dotexp_collab.data import dataset as assembling
 from dotexp_collab.data.columns import Rows, chunks
 from dotexp_collab.data.dataset import RatingsData
@@ -28,6 +27,7 @@ from dotexp_collab.data.ratings import build
 from dotexp_collab.predict.encode import encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from offered import offered
 from paths import REPOSITORY
 from pydantic import ValidationError
 
@@ -67,7 +67,7 @@ def refused(path: Path, **given: Any) -> Problem:
 
 
 def column(name: int | str) -> Use:
-    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("rating_split", "column"))
+    component = next(c for c in offered("collab") if (c.kind, c.name) == ("rating_split", "column"))
     return Use(component=component, params=ColumnSplitParams(column=name))
 
 
@@ -699,7 +699,8 @@ def test_no_pairs_no_batches() -> None:
 @pytest.mark.process
 def test_the_face_opens_no_heavy_library() -> None:
     code = (
-        "import sys, dotexp_collab; c = dotexp_collab.dotexp_components(); "
+        "import sys; from dotexp.components.registry import load_registry; "
+        "c = [c for c in load_registry().components if c.provider == 'dotexp_collab']; "
         "print(len(c) > 5, [m for m in ('torch', 'polars', 'numpy', 'sklearn') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -12,7 +12,6 @@ import pytest
 import torch
 from dotexp import ComponentError, DataContext, Params, Problem, Use
 from dotexp.sdk.splits import random_split_rows
-from dotexp_collab import dotexp_components
 from dotexp_collab.data import splits as splitting
 from dotexp_collab.data.columns import Rows
 from dotexp_collab.data.dataset import RatingsData
@@ -21,6 +20,7 @@ from dotexp_collab.data.ratings import build
 from dotexp_collab.data.splits import TEST, TRAIN, VALID, split_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offered import offered
 from pydantic import ValidationError
 
 from specs import checked
@@ -30,7 +30,7 @@ NAMES = {ColumnSplitParams: "column", NewestParams: "newest", LeaveLastParams: "
 
 
 def use(params: Params) -> Use:
-    component = next(c for c in dotexp_components() if (c.kind, c.name) == ("rating_split", NAMES[type(params)]))
+    component = next(c for c in offered("collab") if (c.kind, c.name) == ("rating_split", NAMES[type(params)]))
     return Use(component=component, params=params)
 
 

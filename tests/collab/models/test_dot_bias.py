@@ -12,12 +12,12 @@ import pytest
 import torch
 from dotexp import DataContext, DataFacts, Problem, Range
 from dotexp.sdk.data import TensorPart
-from dotexp_collab import dotexp_components
 from dotexp_collab.data.params import RatingsParams
 from dotexp_collab.data.ratings import build as read
 from dotexp_collab.models.dot_bias import EmbeddingDotBias, build
 from dotexp_collab.models.params import EmbeddingDotBiasParams
 from numpy.typing import NDArray
+from offered import offered
 from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional
@@ -62,7 +62,7 @@ def predicted(net: EmbeddingDotBias, user: int, item: int) -> float:
 
 
 def problems(low: float = 1, high: float = 5, **given: Any) -> list[Problem]:
-    component = next(c for c in dotexp_components() if c.name == "embedding_dot_bias")
+    component = next(c for c in offered("collab") if c.name == "embedding_dot_bias")
     assert component.check is not None
     return list(component.check(EmbeddingDotBiasParams(**given), facts(low, high)))
 
@@ -232,7 +232,7 @@ def test_a_row_that_was_trained_stands_for_the_unknown_itself() -> None:
 
 
 def test_prediction_says_what_stands_for_the_unknown() -> None:
-    component = next(c for c in dotexp_components() if c.name == "embedding_dot_bias")
+    component = next(c for c in offered("collab") if c.name == "embedding_dot_bias")
     assert component.facts_for(EmbeddingDotBiasParams()).unknown == "the mean of the known"
     trained = component.facts_for(EmbeddingDotBiasParams(unknown_rate=0.1))
     assert trained.unknown == "the row trained for unknown ones"

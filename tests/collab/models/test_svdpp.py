@@ -10,10 +10,10 @@ import pytest
 import torch
 from dotexp import DataFacts
 from dotexp.sdk.data import TensorPart
-from dotexp_collab import dotexp_components
 from dotexp_collab.models.history import History
 from dotexp_collab.models.params import FeatureDotBiasParams, Histories, SvdPlusPlusParams
 from dotexp_collab.models.svdpp import SvdPlusPlus, build
+from offered import offered
 from pydantic import ValidationError
 
 RATED = [(1, 1, 5.0), (1, 2, 3.0), (2, 1, 1.0), (2, 3, 4.0), (3, 2, 2.0), (3, 3, 5.0), (3, 1, 3.0), (3, 1, 4.0)]
@@ -168,7 +168,7 @@ def test_similar_items_are_compared_by_all_that_is_known_of_them() -> None:
 
 
 def test_data_without_features_is_refused() -> None:
-    component = next(c for c in dotexp_components() if c.name == "feature_dot_bias")
+    component = next(c for c in offered("collab") if c.name == "feature_dot_bias")
     assert component.check is not None
     facts = DataFacts("ratings", 8, 2, entities={"users": 4, "items": 4}, range=(1.0, 5.0))
     (problem,) = component.check(FeatureDotBiasParams(), facts)

@@ -16,19 +16,19 @@ from dotexp.reporting.figures import draw
 from dotexp.sdk.data import TensorPart
 from dotexp.sdk.report import Paragraph, Plot, Section, Subject, Table
 from dotexp.testing import check_component
-from dotexp_collab import dotexp_components
 from dotexp_collab.models.base import RatingModel, Settings
 from dotexp_collab.predict.catalogue import Catalogue, items_exist
 from dotexp_collab.reports.params import NearestParams
 from dotexp_collab.reports.plots import factor_map
 from dotexp_collab.reports.sections import factors_pca, item_bias, nearest, user_bias
 from numpy.typing import NDArray
+from offered import offered
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from specs import RATINGS, faults, resolved
 
-REPORTS = {component.name: component for component in dotexp_components() if component.kind == "report"}
+REPORTS = {component.name: component for component in offered("collab") if component.kind == "report"}
 BUILDERS = {"item_bias": item_bias, "user_bias": user_bias, "factors_pca": factors_pca, "nearest": nearest}
 TITLES = {"1": "Alien", "2": "Brazil", "3": "Casablanca", "4": "Dune", "5": "Dune"}
 BIAS = (0.5, -0.25, 0.75, 0.0, -1.0)

@@ -22,8 +22,8 @@ from dotexp.runs.results import RunResult, Status
 from dotexp.sdk.callback import Callback, EpochRow, Training
 from dotexp.sdk.data import Batch
 from dotexp.testing import check_component, check_face
-from dotexp_callbacks import dotexp_components
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
+from offered import offered
 from pydantic import Field
 from toys import ImagesParams, MetricParams, Wrong, callback, plan, same, stage
 
@@ -168,7 +168,7 @@ def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     return folder, execute(planned, folder, **more)
 
 
-@pytest.mark.parametrize("component", dotexp_components(), ids=lambda c: c.name)
+@pytest.mark.parametrize("component", offered("callbacks"), ids=lambda c: c.name)
 def test_the_bundled_ones_are_what_the_language_relies_on(component: Component) -> None:
     check_component(component)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from dotexp import Component, DataFacts, Use
-from dotexp_losses import dotexp_components as losses
-from dotexp_optimizers import dotexp_components as optimizers
 from dotexp_optimizers.params import Decay, MomentumForm
+from offered import offered
 from torch import Tensor, nn
 from torch.nn import functional
 
-COMPONENTS: dict[tuple[str, str], Component] = {(c.kind, c.name): c for c in [*losses(), *optimizers()]}
+OFFERED = [*offered("losses"), *offered("optimizers")]
+COMPONENTS: dict[tuple[str, str], Component] = {(c.kind, c.name): c for c in OFFERED}
 FACTS = DataFacts("classification", train=20, valid=0)
 LR, WD = 0.05, 0.1
 

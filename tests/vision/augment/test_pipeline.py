@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import dotexp_vision
 import numpy as np
 import pytest
 import torch
@@ -21,10 +20,11 @@ from dotexp_vision.augment.params import (
     ZoomParams,
 )
 from dotexp_vision.augment.pipeline import Variation
+from offered import offered
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-OFFERED = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
+OFFERED = {c.name: c for c in offered("vision") if c.kind == "transform"}
 SETS = {
     "standard": ("standard",),
     "some of each": ("crop", "flip", "lighting", "rotate", "random_erasing"),

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from colorsys import rgb_to_hsv
 
-import dotexp_vision
 import numpy as np
 import pytest
 import torch
@@ -27,11 +26,12 @@ from dotexp_vision.augment.params import (
     WarpParams,
     ZoomParams,
 )
+from offered import offered
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-OFFERED = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
+OFFERED = {c.name: c for c in offered("vision") if c.kind == "transform"}
 
 
 def picture(side: int = 16) -> Tensor:
@@ -287,7 +287,8 @@ def test_noise_that_erases_is_about_mid_grey_and_as_wide_as_photographs() -> Non
 @pytest.mark.process
 def test_the_face_imports_nothing_heavy() -> None:
     code = (
-        "import sys, dotexp_vision; parts = dotexp_vision.dotexp_components(); "
+        "import sys; from dotexp.components.registry import load_registry; "
+        "parts = [c for c in load_registry().components if c.provider == 'dotexp_vision']; "
         "[c.facts_for(c.params()) for c in parts if c.name in ('resnet34', 'squeezenet1_1', 'digits', 'standard')]; "
         "print(sorted({'torch', 'torchvision', 'sklearn', 'PIL', 'polars'} & set(sys.modules)))"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import dotexp_vision
 import numpy as np
 import pytest
 import torch
@@ -17,13 +16,14 @@ from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.encoding import encode
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams, OnBad, Resize
+from offered import offered
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
 CPU = torch.device("cpu")
 COLOURS = {"ants": (250, 10, 20), "bees": (20, 10, 250)}
-TRANSFORMS = {c.name: c for c in dotexp_vision.dotexp_components() if c.kind == "transform"}
+TRANSFORMS = {c.name: c for c in offered("vision") if c.kind == "transform"}
 
 
 def fill(folder: Path, counts: dict[str, int], size: tuple[int, int] = (12, 10)) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import dotexp_vision
 import pytest
 import torch
 from dotexp import DataFacts, Range, Use
@@ -12,6 +11,7 @@ from dotexp.engine.build.probe import Probe
 from dotexp.planning.planner import make_plan
 from dotexp_vision.models.head_params import LinearParams, MlpParams, Pool
 from dotexp_vision.models.heads import linear, mlp
+from offered import offered
 from pydantic import ValidationError
 from torch import nn
 
@@ -104,7 +104,7 @@ def test_linear_head() -> None:
 
 
 def test_heads_fit_classification_multilabel_and_regression() -> None:
-    heads = [c for c in dotexp_vision.dotexp_components() if c.kind == "head"]
+    heads = [c for c in offered("vision") if c.kind == "head"]
     assert {c.name for c in heads} == {"mlp", "linear"}
     for component in heads:
         facts = component.facts_for(component.params())

@@ -7,9 +7,8 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from bodies import BODIES, build, cut, refusal
+from bodies import BODIES, build, cut, published, refusal
 from dotexp import OfKind
-from dotexp_vision.models.params import AnyImagenet, Imagenet, ImagenetFeatures, ImagenetTwo
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
@@ -159,7 +158,7 @@ def test_a_runs_own_weights_are_told_how_to_be_had(tmp_path: Path) -> None:
 
 
 def test_without_network_it_says_which_file_goes_where(hub: Path) -> None:
-    error = refusal("resnet34", Imagenet.imagenet)
+    error = refusal("resnet34", published("resnet34"))
     assert "ResNet34_Weights.IMAGENET1K_V1" in str(error)
     assert "resnet34-b627a593.pth" in error.problem.help and str(hub) in error.problem.help
 
@@ -167,11 +166,11 @@ def test_without_network_it_says_which_file_goes_where(hub: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "weights", "file"),
     [
-        ("resnet50", ImagenetTwo.imagenet, "resnet50-11ad3fa6.pth"),
-        ("resnet50", ImagenetTwo.imagenet1k_v1, "resnet50-0676ba61.pth"),
-        pytest.param("vgg16", ImagenetFeatures.imagenet1k_features, "vgg16_features-amdegroot-88682ab5.pth",
+        ("resnet50", published("resnet50"), "resnet50-11ad3fa6.pth"),
+        ("resnet50", published("resnet50", "imagenet1k_v1"), "resnet50-0676ba61.pth"),
+        pytest.param("vgg16", published("vgg16", "imagenet1k_features"), "vgg16_features-amdegroot-88682ab5.pth",
                      marks=pytest.mark.slow),
-        ("mnasnet0_5", AnyImagenet.imagenet, "mnasnet0.5_top1_67.823-3ffadce67e.pth"),
+        ("mnasnet0_5", published("mnasnet0_5"), "mnasnet0.5_top1_67.823-3ffadce67e.pth"),
     ],
 )  # fmt: skip
 def test_each_name_means_torchvisions_file(name: str, weights: object, file: str, hub: Path) -> None:
@@ -186,7 +185,7 @@ def put(name: str, file: str, hub: Path) -> dict[str, Tensor]:
 
 def test_imagenet_weights_on_the_machine_are_used(hub: Path) -> None:
     state = put("resnet18", "resnet18-f37072fd.pth", hub)
-    body = build("resnet18", Imagenet.imagenet1k_v1)
+    body = build("resnet18", published("resnet18", "imagenet1k_v1"))
     assert torch.equal(body.layers["layer4"][1].conv2.weight, state["layer4.1.conv2.weight"])
 
 
@@ -209,14 +208,14 @@ def test_older_names_of_tensors_are_known(name: str, new: str, old: str, layer: 
 
 def test_normalisation_is_that_of_the_weights(hub: Path) -> None:
     put("googlenet", "googlenet-1378be20.pth", hub)
-    body = build("googlenet", AnyImagenet.imagenet)
+    body = build("googlenet", published("googlenet"))
     assert (body.mean, body.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.mark.slow
 def test_weights_converted_from_caffe_come_with_their_own_scale(hub: Path) -> None:
     put("vgg16", "vgg16_features-amdegroot-88682ab5.pth", hub)
-    body = build("vgg16", ImagenetFeatures.imagenet1k_features)
+    body = build("vgg16", published("vgg16", "imagenet1k_features"))
     assert body.mean == (0.48235, 0.45882, 0.40784)
     assert body.std == pytest.approx([1 / 255] * 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -123,7 +124,7 @@ def without_weights(model: Model) -> Model:
     body = model.body
     if body is None or not isinstance(body.params, BodyParams) or body.params.weights is None:
         return model
-    bare = body.model_copy(update={"params": body.params.model_copy(update={"weights": None})})
+    bare = replace(body, params=body.params.model_copy(update={"weights": None}))
     return model.model_copy(update={"body": bare})
 
 
