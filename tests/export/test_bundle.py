@@ -212,7 +212,7 @@ def test_what_exists_is_not_overwritten_and_only_finished_runs_are_exported(film
     (tmp_path / "taken").mkdir()
     with pytest.raises(dotexp.UsageError, match=r"taken exists already: name another with --out"):
         work.export(films, out=tmp_path / "taken")
-    with pytest.raises(dotexp.UsageError, match="there is no format `tflite`: formats are bundle"):
+    with pytest.raises(dotexp.UsageError, match="there is no format `tflite`: formats are bundle, onnx, torch"):
         work.export(films, "tflite", tmp_path / "x")
     unfinished = tmp_path / "films-7"
     shutil.copytree(films.path, unfinished)

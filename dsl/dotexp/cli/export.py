@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import json_option, print_json, runs_option, set_option
+from dotexp.cli.output import json_option, print_json, print_table, runs_option, said, set_option
 from dotexp.commands.workspace import Workspace
-from dotexp.export.formats import Format
+from dotexp.export.formats import Format, Quantized
 
 
 @click.command("export")
@@ -22,6 +22,11 @@ from dotexp.export.formats import Format
     metavar="INPUT",
     help="An input, as for predict, to compare outputs on, in place of validation examples. May be given again.",
 )
+@click.option(
+    "--quantize",
+    type=click.Choice(list(Quantized)),
+    help="Round weights to bf16 (bundle, torch), or numbers to int8 (onnx), and measure what it costs.",
+)
 @set_option
 @runs_option
 @json_option
@@ -30,6 +35,7 @@ def command(
     to: Format,
     out: Path | None,
     samples: tuple[str, ...],
+    quantize: Quantized | None,
     overrides: tuple[str, ...],
     root: Path,
     as_json: bool,
@@ -37,12 +43,17 @@ def command(
     """Export a finished run's model, and compare the export's outputs with the model's.
 
     A bundle is a folder with the weights, the resolved spec, the labels or vocabulary, sample inputs with outputs, a
-    model card and checksums: predict and evaluate take it in place of RUN, on any machine with dotexp. Sample inputs
+    model card and checksums: predict and evaluate take it in place of RUN, on any machine with dotexp. onnx is for
+    onnxruntime, and needs dotexp[onnx]; torch is an ExportedProgram, for torch alone. Both take images as floats 0..1,
+    already of the model's size, or codes of users and items, in batches of any size. Sample inputs
     are validation examples: --set says where the data is now, and --sample gives inputs in place of it.
     """
-    exported = Workspace(root).export(run, to, out, set=overrides, samples=samples)
+    exported = Workspace(root).export(run, to, out, set=overrides, samples=samples, quantize=quantize)
     if as_json:
         print_json(exported.as_json())
         return
     checked = f"{exported.samples} sample{'s' * (exported.samples != 1)} differ by at most {exported.difference:.2g}"
     click.echo(f"{exported.path}: {exported.bytes / 1e6:,.1f} MB, {checked}")
+    if exported.quantized is not None:
+        rows = [(name, said(model), said(export)) for name, (model, export) in exported.metrics.items()]
+        print_table(rows, ("validation set", "model", str(exported.quantized)))

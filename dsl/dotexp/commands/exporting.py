@@ -10,7 +10,8 @@ from dotexp.components.registry import Registry
 from dotexp.experiment.checking import Overrides
 from dotexp.experiment.experiment import Device
 from dotexp.export.files import require_new
-from dotexp.export.formats import Exported, Format
+from dotexp.export.formats import QUANTIZED, SUFFIXES, Exported, Format, Quantized
+from dotexp.export.requirements import require_onnx
 from dotexp.language.diagnostics import UsageError
 from dotexp.runs.folder import RunFolder
 
@@ -21,19 +22,34 @@ def export_run(
     out: str | Path | None,
     set: Overrides,
     samples: Sequence[str],
+    quantize: Quantized | str | None,
     registry: Registry,
 ) -> Exported:
     """Export a run's model on the CPU, and compare the export with the model on sample inputs."""
-    try:
-        format = Format(to)
-    except ValueError:
-        raise UsageError(f"there is no format `{to}`: formats are {', '.join(Format)}") from None
-    path = Path(out) if out is not None else Path(f"{folder.name}-{format}")
+    format, quantized = _format(to), _quantized(quantize)
+    if quantized is not None and QUANTIZED[format] is not quantized:
+        raise UsageError(f"{format} is quantised to {QUANTIZED[format]}, not to {quantized}")
+    path = Path(out) if out is not None else Path(f"{folder.name}{SUFFIXES[format]}")
     require_new(path)
-    from dotexp.export.bundle import write_bundle
+    if format is Format.onnx:
+        require_onnx()
     from dotexp.export.predictor import Predictor
     from dotexp.export.samples import take_samples
+    from dotexp.export.write import write
 
     predictor = Predictor(load_run(folder, set, registry).experiment, folder, Device.cpu, registry)
-    taken = take_samples(predictor, samples)
-    return write_bundle(predictor, taken, path)
+    return write(predictor, take_samples(predictor, samples), path, format, quantized)
+
+
+def _format(to: Format | str) -> Format:
+    try:
+        return Format(to)
+    except ValueError:
+        raise UsageError(f"there is no format `{to}`: formats are {', '.join(Format)}") from None
+
+
+def _quantized(quantize: Quantized | str | None) -> Quantized | None:
+    try:
+        return None if quantize is None else Quantized(quantize)
+    except ValueError:
+        raise UsageError(f"`{quantize}` is no quantisation: {' and '.join(Quantized)} are") from None

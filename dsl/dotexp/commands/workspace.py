@@ -29,7 +29,7 @@ from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind
 from dotexp.experiment.checking import Overrides, SpecPath, check, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
-from dotexp.export.formats import Format
+from dotexp.export.formats import Format, Quantized
 from dotexp.export.predictor import Prediction
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.plan import Plan
@@ -173,14 +173,16 @@ class Workspace:
         *,
         set: Overrides = (),
         samples: Inputs = (),
+        quantize: Quantized | str | None = None,
     ) -> Exported:
-        """Export a finished run's model: a bundle is a folder that `predict` takes in place of the run.
+        """Export a finished run's model as a bundle, a folder that `predict` takes, as ONNX, or as a torch program.
 
         `out` is the path to write (None: named after the run, in the current folder). The export is compared on sample
-        inputs, `samples` or else validation examples; `set` may say where the data is now. Raises UsageError where
-        `out` exists, RunError where the export gives other outputs than the model.
+        inputs, `samples` or else validation examples; `set` may say where the data is now. `quantize` rounds its
+        numbers, `bf16` in a bundle or torch program and `int8` in ONNX, and measures the metrics. Raises UsageError
+        where `out` exists, RunError where the export gives other outputs than the model.
         """
-        return export_run(self.open(run), to, out, set, as_inputs(samples), self.registry)
+        return export_run(self.open(run), to, out, set, as_inputs(samples), quantize, self.registry)
 
     def report(self, run: RunReference, set: Overrides = ()) -> Report:
         """Write a run's report.html anew and return what is in it; a failed or interrupted run has one, too.

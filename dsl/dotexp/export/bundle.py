@@ -6,14 +6,14 @@ README.md is the model card, model.safetensors the weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotexp.export.files import checksum, new_folder
 from dotexp.export.formats import Exported, Format
 from dotexp.export.portable import portable_text
-from dotexp.language.diagnostics import UsageError
+from dotexp.language.diagnostics import RunError, UsageError
 from dotexp.runs.files import read_json, write_json, write_text
 from dotexp.runs.folder import RunFolder
 
@@ -30,37 +30,69 @@ CARD = "README.md"
 _SHOWN = 5
 
 
-def write_bundle(predictor: Predictor, samples: Samples, path: Path) -> Exported:
+def write_bundle(
+    predictor: Predictor, samples: Samples, path: Path, half: bool = False
+) -> tuple[Exported, Callable[[tuple[Tensor, ...]], Tensor]]:
     """Write a bundle of a finished run as a new folder, read it back, and compare its outputs with the run's.
 
-    Raises UsageError where the run is not finished or `path` exists.
+    With `half`, weights are stored in bfloat16; they are computed with in float32. Raises UsageError where the run is
+    not finished or `path` exists.
     """
-    from dotexp.export.card import answer_text, model_card
-    from dotexp.export.samples import save_samples
+    from dotexp.export.samples import Samples, difference, save_samples
 
     run = predictor.folder
     result = run.read_result()
     if result is None:
         raise UsageError(f"{run.path} is {run.status}: a bundle is made of a finished run")
-    answers = [
-        (name, answer_text(predictor.read({"input": name}, output).value))
-        for name, output in zip(samples.names, samples.outputs.tolist(), strict=False)
-    ]
     with new_folder(path) as folder:
         bundle = RunFolder(folder)
         write_text(bundle.resolved, portable_text(predictor.experiment))
         bundle.write_facts(predictor.facts)
         bundle.write_result(result)
-        bundle.model.write_bytes(run.model.read_bytes())
-        save_samples(samples, folder / SAMPLES)
-        files = sorted(file for file in folder.iterdir() if file.is_file())
-        manifest = _manifest(predictor, samples)
-        manifest["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)} for file in files}
-        write_json(folder / MANIFEST, manifest)
-        write_text(folder / CARD, model_card(predictor.experiment, run, answers))
+        _write_weights(run.model, bundle.model, half)
+        again = _read_back(bundle)
+        held = Samples(samples.inputs, again.outputs(samples.inputs), samples.names)
+        save_samples(held, folder / SAMPLES)
+        _write_manifest(predictor, held, folder)
+        _write_card(predictor, held, folder)
+        require_same_outputs(again)
         size = sum(file.stat().st_size for file in folder.iterdir())
-        largest = _read_back(folder, samples)
-    return Exported(path, Format.bundle, size, len(samples.outputs), largest)
+        largest = difference(held.outputs, samples.outputs)
+    if not half and largest > tolerance_for(predictor):
+        raise RunError(f"the bundle gives other outputs than the run: they differ by {largest:.3g}")
+    return Exported(path, Format.bundle, size, len(samples.outputs), largest), again.outputs
+
+
+def _write_weights(source: Path, path: Path, half: bool) -> None:
+    if not half:
+        path.write_bytes(source.read_bytes())
+        return
+    import torch
+
+    from dotexp.engine.build.weights import load_weights, save_weights
+
+    tensors = load_weights(source)
+    rounded = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+               for name, tensor in tensors.items()}  # fmt: skip
+    save_weights(rounded, path)
+
+
+def _write_manifest(predictor: Predictor, samples: Samples, folder: Path) -> None:
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    manifest = describe(predictor, samples)
+    manifest["samples"] = {"count": len(samples.outputs), "names": list(samples.names)}
+    manifest["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)} for file in files}
+    write_json(folder / MANIFEST, manifest)
+
+
+def _write_card(predictor: Predictor, samples: Samples, folder: Path) -> None:
+    from dotexp.export.card import answer_text, model_card
+
+    answers = [
+        (name, answer_text(predictor.read({"input": name}, output).value))
+        for name, output in zip(samples.names, samples.outputs.tolist(), strict=False)
+    ]
+    write_text(folder / CARD, model_card(predictor.experiment, predictor.folder, answers))
 
 
 def is_bundle(path: Path) -> bool:
@@ -112,20 +144,17 @@ def tolerance_for(predictor: Predictor) -> float:
     return TOLERANCE if exact and predictor.restored.device.type == "cpu" else ROUGH_TOLERANCE
 
 
-def _read_back(folder: Path, samples: Samples) -> float:
-    """Restore a bundle's model, and return the largest difference of its outputs from the samples'."""
+def _read_back(bundle: RunFolder) -> Predictor:
+    """Restore a bundle's model."""
     from dotexp.experiment.checking import load
     from dotexp.experiment.experiment import Device
     from dotexp.export.predictor import Predictor
-    from dotexp.export.samples import difference
 
-    bundle = RunFolder(folder)
-    predictor = Predictor(load(bundle.resolved).experiment, bundle, Device.cpu)
-    require_same_outputs(predictor)
-    return difference(predictor.outputs(samples.inputs), samples.outputs)
+    return Predictor(load(bundle.resolved).experiment, bundle, Device.cpu)
 
 
-def _manifest(predictor: Predictor, samples: Samples) -> dict[str, Any]:
+def describe(predictor: Predictor, samples: Samples) -> dict[str, Any]:
+    """Say what goes into a model and what comes out: shapes, labels and preprocessing, for whoever runs it."""
     from dotexp.engine.environment import versions
     from dotexp.experiment.json import as_json
 
@@ -141,7 +170,6 @@ def _manifest(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         "preprocessing": {"data": data, "normalize": normalization(predictor)},
         "inputs": [_signature(tensor) for tensor in samples.inputs],
         "outputs": _signature(samples.outputs),
-        "samples": {"count": len(samples.outputs), "names": list(samples.names)},
         "versions": versions({}),
     }
 

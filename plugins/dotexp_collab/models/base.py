@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -92,6 +93,17 @@ class RatingModel(nn.Module, ABC):
             return score
         low, high = self.y_range
         return torch.sigmoid(score) * (high - low) + low
+
+    def exportable(self) -> nn.Module:
+        """A copy whose row 0 stands for the unknown, so that nothing is looked up or averaged beside the tables."""
+        copied = deepcopy(self).eval()
+        if not self.unknown_rate:
+            tables = [child for child in copied.children() if isinstance(child, nn.Embedding)]
+            with torch.no_grad():
+                for table, mean in zip(tables, self._mean_rows(tables), strict=True):
+                    table.weight[0] = mean
+            copied.unknown_rate = 1.0  # row 0 stands for the unknown as if it had been trained to
+        return copied
 
     @abstractmethod
     def item_vectors(self) -> Tensor:

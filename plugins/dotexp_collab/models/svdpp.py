@@ -11,6 +11,7 @@ from dotexp.sdk.data import Part
 from torch import Tensor, nn
 
 from dotexp_collab.models.base import RatingModel, Settings, known, settings, table
+from dotexp_collab.models.exportable import ExportedSvdPlusPlus
 from dotexp_collab.models.features import Features, features_of
 from dotexp_collab.models.history import History, training_pairs
 from dotexp_collab.models.params import FeatureDotBiasParams, Histories, SvdPlusPlusParams
@@ -81,6 +82,12 @@ class SvdPlusPlus(RatingModel):
         v, b_item = self.item_side.add(v, b_item, offered, users)
         score: Tensor = ((u * v).sum(1, keepdim=True) + b_user + b_item).squeeze(1)
         return self.bound(score)
+
+    def exportable(self) -> nn.Module:
+        """The model with features and lists summed beforehand."""
+        copied = super().exportable()
+        assert isinstance(copied, SvdPlusPlus)
+        return ExportedSvdPlusPlus(copied)
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:

@@ -1,0 +1,99 @@
+"""ONNX models of a run, checked under onnxruntime. Needs the extra `dotexp[onnx]`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotexp.export.bundle import describe
+from dotexp.export.files import new_file
+from dotexp.export.formats import Exported, Format
+from dotexp.export.predictor import Predictor
+from dotexp.export.programs import METADATA, Answer, compare, export_program, make_program, quiet
+from dotexp.export.samples import TOLERANCE, Samples
+from dotexp.language.diagnostics import RunError
+from dotexp.sdk.weights import first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+OUTPUT = "predictions"
+_LARGEST = 2_000_000_000
+"""Bytes of weights that one file may hold."""
+
+
+def write_onnx(predictor: Predictor, samples: Samples, path: Path, int8: bool = False) -> tuple[Exported, Answer]:
+    """Write an ONNX model for batches of any size, run it under onnxruntime, and compare it with the model.
+
+    With `int8` its weights are 8-bit numbers, and what they are multiplied with is rounded to 8 bits as it comes.
+    Raises RunError where the model cannot be exported, or its outputs differ and are not
+    in int8.
+    """
+    with new_file(path) as file:
+        restored = predictor.restored
+        proto = to_onnx(export_program(make_program(restored.network, restored.loss), samples))
+        note = proto.metadata_props.add()
+        note.key, note.value = METADATA, json.dumps(describe(predictor, samples))
+        file.write_bytes(proto.SerializeToString())
+        if int8:
+            _quantize(file)
+        answer = session_answer(file)
+        largest = compare(answer, samples, Format.onnx, None if int8 else TOLERANCE)
+        size = file.stat().st_size
+    return Exported(path, Format.onnx, size, len(samples.outputs), largest), answer
+
+
+def session_answer(path: Path) -> Answer:
+    """Open a model under onnxruntime, on the CPU, as a function of a batch's inputs."""
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def answer(inputs: tuple[Tensor, ...]) -> Tensor:
+        given = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return answer
+
+
+def to_onnx(program: ExportedProgram) -> Any:
+    """Turn a torch program into an ONNX model, whose inputs are `images`, or `users` and `items`.
+
+    Raises RunError where that cannot be done.
+    """
+    import torch
+
+    count = len(program.graph_signature.user_inputs)
+    names = {1: ["images"], 2: ["users", "items"]}.get(count, [f"input_{place}" for place in range(count)])
+    weights = sum(tensor.nbytes for tensor in program.state_dict.values())
+    if weights > _LARGEST:
+        raise RunError(f"the weights are {weights:,} bytes, and an ONNX file holds {_LARGEST:,}: export to torch")
+    try:
+        with quiet():
+            made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=names, output_names=[OUTPUT])
+    except Exception as error:
+        raise RunError(f"this model cannot be exported to ONNX: {first_line(error)}") from error
+    assert made is not None
+    proto = made.model_proto
+    _name_batch(proto)
+    return proto
+
+
+def _name_batch(proto: Any) -> None:
+    """Call the first dimension of what goes in and out `batch`."""
+    del proto.graph.value_info[:]  # they name the dimension otherwise, and are worked out when the model is loaded
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _quantize(file: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(file, file, weight_type=QuantType.QUInt8)
