@@ -140,6 +140,9 @@ def test_every_public_name_of_the_sdk_is_dotexp_s() -> None:
 
 
 SPECS = sorted(f"specs/{path.name}" for path in (REPOSITORY / "specs").glob("*.exp"))
+HEAVY = {"torch", "torchvision", "torchmetrics", "timm", "sklearn", "polars"}
+"""Packages that no light command and no plugin's face imports."""
+
 LIGHT = [
     ["--help"], ["check", *SPECS], ["check", "--json", *SPECS],
     ["resolve", "specs/pets.exp"], ["show", "adam"], ["plugins"], ["schema"], ["runs", "ls"], ["--version"],
@@ -151,7 +154,7 @@ LIGHT = [
 def test_light_commands_do_not_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from dotexp.cli import call; code = call(sys.argv[1:]);"
-        "heavy = {'torch', 'torchvision', 'torchmetrics', 'sklearn', 'polars'} & sys.modules.keys();"
+        f"heavy = {HEAVY} & sys.modules.keys();"
         "sys.exit(f'imports {heavy}' if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, check=False)
@@ -165,12 +168,21 @@ def test_the_public_face_is_sorted_and_whole() -> None:
     assert all(hasattr(dotexp, name) for name in dotexp.__all__)
 
 
-@pytest.mark.process
-def test_bundled_faces_import_without_torch() -> None:
-    from dotexp.testing import check_face
+FACES = sorted(path.parent.name for path in (REPOSITORY / "plugins").glob("*/__init__.py"))
 
-    for name in ("dotexp_vision", "dotexp_collab", "dotexp_optimizers", "dotexp_losses"):
-        check_face(name)
+
+@pytest.mark.process
+@pytest.mark.parametrize("face", FACES)
+def test_a_bundled_plugin_says_what_it_offers_without_a_heavy_import(face: str) -> None:
+    """In an interpreter of its own: its face, and every component with its sentence and parameters."""
+    code = (
+        "import sys; from dotexp.components.registry import load_registry;"
+        f"(own,) = (each for each in load_registry().providers if each.name == {face!r});"
+        "found = [(c.doc, c.params.model_fields) for c in own.components];"
+        f"heavy = {HEAVY} & sys.modules.keys(); sys.exit(f'imports {{heavy}}' if heavy or not found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.process

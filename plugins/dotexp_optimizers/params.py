@@ -1,4 +1,4 @@
-"""What the optimizers take."""
+"""Parameters and facts of the optimizers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Decay(StrEnum):
-    """How weight decay works: on the weights, as L2 in the gradient, or as a term of the loss."""
+    """Form of weight decay: on the weights, in the gradient (L2), or as a term of the loss."""
 
     decoupled = "decoupled"
     in_gradient = "in_gradient"
@@ -20,20 +20,20 @@ class Decay(StrEnum):
 
 
 class MomentumForm(StrEnum):
-    """What momentum keeps of past gradients: their undamped sum, or their average."""
+    """Form of momentum: the undamped sum of past gradients, or their exponential moving average."""
 
     sum = "sum"
     ewma = "ewma"
 
 
 class Sparse(StrEnum):
-    """Which part of a table a step moves: the rows that its batch has touched."""
+    """Which part of an embedding table a step updates: the rows that the batch has touched."""
 
     rows = "rows"
 
 
 class DecayParams(OptimizerParams):
-    """Weight decay and its form, which every optimizer here has."""
+    """Base of the optimizers: weight decay and its form."""
 
     decay: Decay = Field(
         Decay.decoupled,
@@ -45,7 +45,7 @@ class DecayParams(OptimizerParams):
 class SgdParams(DecayParams):
     """Stochastic gradient descent, with or without momentum."""
 
-    momentum: float = Field(0.0, ge=0, lt=1, description="share of the past in a step; 0 is plain SGD")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum factor; 0 is plain SGD")
     momentum_form: MomentumForm = Field(
         MomentumForm.sum,
         description="sum: S = g + momentum*S, PyTorch's; ewma: S = (1-momentum)*g + momentum*S from 0, the lesson's",
@@ -53,41 +53,41 @@ class SgdParams(DecayParams):
 
 
 class RmspropParams(DecayParams):
-    """RMSprop: the gradient divided by the root of its squares' moving average; momentum as fastai has it."""
+    """RMSprop: the gradient divided by the root of the moving average of its squares; momentum in fastai's form."""
 
-    alpha: float = Field(0.99, ge=0, lt=1, description="share of the past in the average of squared gradients")
-    eps: float = Field(1e-8, gt=0, le=1, description="added to the root, against division by nothing")
-    momentum: float = Field(0.0, ge=0, lt=1, description="S = g + momentum*S stands for the gradient; 0: none")
+    alpha: float = Field(0.99, ge=0, lt=1, description="decay rate of the average of squared gradients")
+    eps: float = Field(1e-8, gt=0, le=1, description="added to the root, against division by zero")
+    momentum: float = Field(
+        0.0, ge=0, lt=1, description="momentum factor: S = g + momentum*S replaces the gradient; 0: none"
+    )
 
 
 class AdamParams(DecayParams):
-    """Adam: momentum divided by the root of the squared gradients' average, both corrected for their start at 0."""
+    """Adam: the average of gradients divided by the root of the average of their squares, both bias-corrected."""
 
     betas: tuple[Fraction, Fraction] = Field(
-        (0.9, 0.99), description="share of the past in the average of gradients, and in that of their squares"
+        (0.9, 0.99), description="decay rates of the averages of gradients and of their squares"
     )
-    eps: float = Field(1e-5, gt=0, le=1, description="added to the root, against division by nothing")
+    eps: float = Field(1e-5, gt=0, le=1, description="added to the root, against division by zero")
     sparse: Sparse | None = Field(
         None,
-        description="rows: of embedding tables only the rows that a batch has touched move, decay and momentum "
-        "included, which is another result than dense Adam's, and faster for large tables; none: all rows move",
+        description="rows: a step updates only the rows of embedding tables that the batch has touched, decay and "
+        "momentum included; faster for large tables, and another result than dense Adam's; none: all rows",
     )
 
 
 def adam_facts(params: AdamParams) -> OptimizerFacts:
-    """A policy moves the first of the betas; the gradients of tables may be wanted by rows."""
+    """Say that a policy sets the first of the betas, and whether embedding tables give sparse gradients."""
     return OptimizerFacts(momentum="betas", sparse=params.sparse is Sparse.rows, sparse_option="sparse = rows")
 
 
 def momentum_facts(params: SgdParams | RmspropParams) -> OptimizerFacts:
-    """A policy moves `momentum` where there is some."""
+    """Say that a policy sets `momentum` where it is above 0."""
     return OptimizerFacts(momentum="momentum" if params.momentum > 0 else None)
 
 
-_HOME = "dotexp_optimizers.build"
-
 COMPONENTS = (
-    Component("optimizer", "sgd", SgdParams, f"{_HOME}:sgd", momentum_facts),
-    Component("optimizer", "rmsprop", RmspropParams, f"{_HOME}:rmsprop", momentum_facts),
-    Component("optimizer", "adam", AdamParams, f"{_HOME}:adam", adam_facts),
+    Component("optimizer", "sgd", SgdParams, "dotexp_optimizers.sgd:sgd", momentum_facts),
+    Component("optimizer", "rmsprop", RmspropParams, "dotexp_optimizers.rmsprop:rmsprop", momentum_facts),
+    Component("optimizer", "adam", AdamParams, "dotexp_optimizers.adam:adam", adam_facts),
 )

@@ -1,14 +1,20 @@
-"""Learning-rate policies: what they take, and the curves they stand for. No torch."""
+"""Learning-rate policies: their parameters, and their schedules as functions of the step. No torch.
+
+A schedule gives the factor on the peak learning rate at step `i`, from 0, of `n`, set before the step: at position i/n,
+so that the end of a curve is approached and never reached. The curves are fastai v2's.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
+from math import cos, pi
 from typing import Annotated
 
 from dotexp import Component, LearningRate, Percent, PolicyParams, Positional, Schedule
 from pydantic import Field, model_validator
-
-from dotexp_optimizers import schedules
 
 MOST_EPOCHS = 100_000
 
@@ -23,16 +29,30 @@ class _EpochsParams(PolicyParams):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that the policy runs for."""
+        """Number of epochs that the policy runs for."""
         return self.epochs
 
 
-class OneCycleParams(_EpochsParams):
-    """One-cycle: the rate up a cosine from lr/div to lr and down towards lr/div_final, momentum the other way."""
+def cosine_between(start: float, end: float, position: float) -> float:
+    """Return the value at a position from 0 to 1 of half a cosine from `start` to `end`."""
+    return start + (end - start) * (1 - cos(pi * position)) / 2
 
-    pct_start: Share = Field(0.25, description="share of the steps in which the rate rises")
-    div: float = Field(25.0, ge=1, le=1e9, description="the rate starts at lr/div")
-    div_final: float = Field(1e5, ge=1, le=1e12, description="the rate ends near lr/div_final")
+
+def two_cosines(position: float, turn: float, start: float, middle: float, end: float) -> float:
+    """Return the value of half a cosine from `start` to `middle`, at `turn`, and another to `end`, at 1."""
+    if position < turn:
+        return cosine_between(start, middle, position / turn)
+    if position >= 1:
+        return end
+    return cosine_between(middle, end, (position - turn) / (1 - turn))
+
+
+class OneCycleParams(_EpochsParams):
+    """One-cycle: cosine from lr/div up to lr, then down towards lr/div_final; momentum the other way."""
+
+    pct_start: Share = Field(0.25, description="fraction of the steps in which the learning rate rises")
+    div: float = Field(25.0, ge=1, le=1e9, description="the learning rate starts at lr/div")
+    div_final: float = Field(1e5, ge=1, le=1e12, description="the learning rate ends near lr/div_final")
     momentum: tuple[Momentum, Momentum, Momentum] | None = Field(
         (0.95, 0.85, 0.95),
         description="momentum (Adam's first beta) at the start, the peak and the end; none leaves the optimizer's",
@@ -44,80 +64,95 @@ class OneCycleParams(_EpochsParams):
         return self.momentum is not None
 
 
+def one_cycle(params: OneCycleParams, steps: int, steps_per_epoch: int) -> Schedule:
+    """Build one-cycle's schedule."""
+    turn = params.pct_start
+
+    def factor(i: int) -> float:
+        return two_cosines(i / steps, turn, 1 / params.div, 1.0, 1 / params.div_final)
+
+    if params.momentum is None:
+        return Schedule(factor)
+    start, peak, end = params.momentum
+    return Schedule(factor, lambda i: two_cosines(i / steps, turn, start, peak, end))
+
+
 class FlatParams(_EpochsParams):
-    """The same rate throughout."""
+    """A constant learning rate."""
+
+
+def flat(params: FlatParams, steps: int, steps_per_epoch: int) -> Schedule:
+    """Build the constant schedule."""
+    return Schedule(lambda i: 1.0)
 
 
 class FlatCosineParams(_EpochsParams):
-    """The same rate at first, then down a cosine towards lr/div_final."""
+    """A constant learning rate at first, then a cosine down towards lr/div_final."""
 
-    pct_start: Share = Field(0.75, description="share of the steps with the full rate")
-    div_final: float = Field(1e5, ge=1, le=1e12, description="the rate ends near lr/div_final")
+    pct_start: Share = Field(0.75, description="fraction of the steps at the full learning rate")
+    div_final: float = Field(1e5, ge=1, le=1e12, description="the learning rate ends near lr/div_final")
+
+
+def flat_cosine(params: FlatCosineParams, steps: int, steps_per_epoch: int) -> Schedule:
+    """Build the schedule that is constant, then falls."""
+    return Schedule(lambda i: two_cosines(i / steps, params.pct_start, 1.0, 1.0, 1 / params.div_final))
 
 
 class CosineParams(_EpochsParams):
-    """Down a cosine from lr towards 0."""
+    """Cosine annealing from lr towards 0."""
+
+
+def cosine(params: CosineParams, steps: int, steps_per_epoch: int) -> Schedule:
+    """Build cosine annealing's schedule, (1 + cos(pi * i/n)) / 2."""
+    return Schedule(partial(_annealed, steps=steps))
+
+
+def _annealed(i: int, steps: int) -> float:
+    return (1 + cos(pi * i / steps)) / 2
 
 
 class LinearParams(_EpochsParams):
-    """Down a straight line from lr towards 0."""
+    """Linear decay from lr towards 0."""
+
+
+def linear(params: LinearParams, steps: int, steps_per_epoch: int) -> Schedule:
+    """Build linear decay's schedule, 1 - i/n."""
+    return Schedule(lambda i: 1 - i / steps)
 
 
 class SgdrParams(PolicyParams):
-    """Cosines from lr towards 0 with warm restarts, each cycle longer than the one before."""
+    """SGDR: cosine annealing from lr towards 0 with warm restarts, each cycle longer than the one before."""
 
-    cycles: Annotated[int, Positional()] = Field(ge=1, le=1000, description="how many cycles")
+    cycles: Annotated[int, Positional()] = Field(ge=1, le=1000, description="number of cycles")
     lr: LearningRate
     cycle_len: int = Field(1, ge=1, le=MOST_EPOCHS, description="epochs in the first cycle")
-    cycle_mult: int = Field(2, ge=1, le=100, description="how many times longer each cycle is than the one before")
+    cycle_mult: int = Field(2, ge=1, le=100, description="ratio of each cycle's length to the one before")
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that the policy runs for."""
-        return schedules.sgdr_cycles(self.cycles, self.cycle_len, self.cycle_mult)[-1]
+        """Number of epochs that the policy runs for."""
+        return self.cycle_ends(self.cycle_len)[-1]
+
+    def cycle_ends(self, first: int) -> tuple[int, ...]:
+        """Return where each cycle ends, if the first has this length."""
+        return tuple(accumulate(first * self.cycle_mult**k for k in range(self.cycles)))
 
     @model_validator(mode="after")
-    def _not_endless(self) -> SgdrParams:
+    def _bounded(self) -> SgdrParams:
         if self.total_epochs > MOST_EPOCHS:
             raise ValueError(f"{self.cycles} cycles make more than {MOST_EPOCHS} epochs")
         return self
 
 
-def one_cycle(params: OneCycleParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build one-cycle's schedule."""
-    factor = partial(
-        schedules.one_cycle, n=steps, pct_start=params.pct_start, div=params.div, div_final=params.div_final
-    )
-    if params.momentum is None:
-        return Schedule(factor)
-    momentum = partial(schedules.one_cycle_momentum, n=steps, pct_start=params.pct_start, momentum=params.momentum)
-    return Schedule(factor, momentum)
-
-
-def flat(params: FlatParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build the schedule that stays at the peak."""
-    return Schedule(partial(schedules.flat, n=steps))
-
-
-def flat_cosine(params: FlatCosineParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build the schedule that stays, then falls."""
-    return Schedule(partial(schedules.flat_cosine, n=steps, pct_start=params.pct_start, div_final=params.div_final))
-
-
-def cosine(params: CosineParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build the schedule that falls along a cosine."""
-    return Schedule(partial(schedules.cosine, n=steps))
-
-
-def linear(params: LinearParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build the schedule that falls along a line."""
-    return Schedule(partial(schedules.linear, n=steps))
-
-
 def sgdr(params: SgdrParams, steps: int, steps_per_epoch: int) -> Schedule:
-    """Build the schedule of cosines with restarts; a cycle's epochs are whole."""
-    ends = schedules.sgdr_cycles(params.cycles, params.cycle_len * steps_per_epoch, params.cycle_mult)
-    return Schedule(partial(schedules.sgdr, cycle_ends=ends))
+    """Build SGDR's schedule; cycles have whole epochs."""
+    return Schedule(partial(_restarted, cycle_ends=params.cycle_ends(params.cycle_len * steps_per_epoch)))
+
+
+def _restarted(i: int, cycle_ends: Sequence[int]) -> float:
+    cycle = bisect_right(cycle_ends, i, hi=len(cycle_ends) - 1)
+    start = cycle_ends[cycle - 1] if cycle else 0
+    return _annealed(i - start, cycle_ends[cycle] - start)
 
 
 COMPONENTS = (

@@ -1,4 +1,4 @@
-"""Learning rates that differ by layer group. No torch."""
+"""Learning rates by layer group. No torch."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Annotated
 from dotexp import Component, Params, Positional
 from pydantic import Field
 
-from dotexp_optimizers import schedules
-
 
 class SliceParams(Params):
-    """Rates from the first group to the last: `slice(a, b)` in equal ratios, `slice(b)` b with b/10 before it."""
+    """Rates from the first group to the last: `slice(a, b)` geometric from a to b, `slice(b)` b with b/10 before it."""
 
     first: Annotated[float, Positional()] = Field(
-        gt=0, le=1e4, description="the first group's rate; alone, the last group's, the others having a tenth of it"
+        gt=0, le=1e4, description="the first group's rate; alone, the last group's, and a tenth of it for the others"
     )
     second: Annotated[float | None, Positional()] = Field(
-        None, gt=0, le=1e4, description="the last group's rate; the groups between follow in equal ratios"
+        None, gt=0, le=1e4, description="the last group's rate; the groups between have a constant ratio"
     )
 
 
 def slice_rates(params: SliceParams, groups: int) -> tuple[float, ...]:
-    """Rates of `groups` groups, in their order."""
-    if params.second is None:
-        return schedules.last_and_tenths(params.first, groups)
-    return schedules.geometric(params.first, params.second, groups)
+    """Return the rates of `groups` groups, in order; of one group, the last rate."""
+    first, last = params.first, params.second
+    if last is None:
+        return (*(first / 10 for _ in range(groups - 1)), first)
+    return (*(first * (last / first) ** (i / (groups - 1)) for i in range(groups - 1)), last)
 
 
 COMPONENTS = (Component("learning_rate", "slice", SliceParams, f"{__name__}:slice_rates"),)

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from dotexp import Component, Params, PolicyParams, Positional, Schedule, Use
 from dotexp.sdk import ComponentTemplate, StageTemplate
-from dotexp_optimizers import schedules
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from offered import offered
 from pydantic import ValidationError
 
@@ -140,6 +142,14 @@ def test_slice_of_two_is_geometric() -> None:
     assert rates.build(1) == (1e-4,)
 
 
+@settings(deadline=None)
+@given(a=st.floats(1e-9, 10), b=st.floats(1e-9, 10), n=st.integers(2, 12))
+def test_slice_of_two_is_numpy_s_geometric_space(a: float, b: float, n: int) -> None:
+    rates = use("learning_rate", "slice", first=a, second=b).build(n)
+    assert rates == pytest.approx(np.geomspace(a, b, n).tolist(), rel=1e-9)
+    assert rates[-1] == b
+
+
 def test_slice_of_one_is_its_tenth_before_the_last() -> None:
     rates = use("learning_rate", "slice", first=3e-3)
     assert rates.build(3) == pytest.approx((3e-4, 3e-4, 3e-3), rel=1e-12)
@@ -181,8 +191,3 @@ def test_the_face_and_the_policies_import_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-
-def test_policies_use_the_shared_arithmetic() -> None:
-    built = schedule("one_cycle", 7, 7, epochs=1)
-    assert [built.factor(i) for i in range(7)] == [schedules.one_cycle(i, 7) for i in range(7)]

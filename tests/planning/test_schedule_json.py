@@ -72,6 +72,7 @@ def test_every_number_counts_in_the_digest(steps: int) -> None:
     assert schedule_json((None, values), values)["sha256"] != changed["sha256"]
 
 
+@pytest.mark.run
 def test_a_long_run_is_reported_and_verified(tmp_path: Path) -> None:
     (tmp_path / "films.exp").write_text(
         QUICK.replace("epochs = 1", "epochs = 150").replace("batch_size = 32", "batch_size = 16")

@@ -21,9 +21,7 @@ from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.results import RunResult, Status
 from dotexp.sdk.callback import Callback, EpochRow, Training
 from dotexp.sdk.data import Batch
-from dotexp.testing import check_component, check_face
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
-from offered import offered
 from pydantic import Field
 from toys import ImagesParams, MetricParams, Wrong, callback, plan, same, stage
 
@@ -166,16 +164,6 @@ def run(planned: Plan, root: Path, **more: Any) -> tuple[RunFolder, RunResult]:
     """Execute a plan in a new folder."""
     folder = create_run(planned.name, root)
     return folder, execute(planned, folder, **more)
-
-
-@pytest.mark.parametrize("component", offered("callbacks"), ids=lambda c: c.name)
-def test_the_bundled_ones_are_what_the_language_relies_on(component: Component) -> None:
-    check_component(component)
-
-
-@pytest.mark.process
-def test_the_face_imports_without_torch() -> None:
-    check_face("dotexp_callbacks")
 
 
 @pytest.mark.run

@@ -199,6 +199,7 @@ runtime(threads = 1)
 """
 
 
+@pytest.mark.run
 def test_prediction_scales_as_training_did(tmp_path: Path) -> None:
     dim = (GREYS.astype(np.uint16) * 4).repeat(4, 0).repeat(4, 1)
     write(tmp_path / "photos", [png(image) for image in (dim * 4, dim) * 4])

@@ -17,9 +17,8 @@ from dotexp.runs.checkpoints import Position
 from dotexp.runs.folder import create_run
 from dotexp_callbacks.clip import build as build_clip
 from dotexp_callbacks.params import ClipParams
-from dotexp_optimizers.build import adam
+from dotexp_optimizers.adam import RowAdam, adam
 from dotexp_optimizers.params import AdamParams, Decay, Sparse
-from dotexp_optimizers.rows import RowAdam
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
 from numpy.typing import NDArray
 from torch import Tensor, nn

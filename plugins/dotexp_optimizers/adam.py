@@ -1,4 +1,4 @@
-"""Adam that moves only the rows of an embedding table that a batch has touched. Needs torch."""
+"""Adam, and a sparse form of it for embedding tables. Needs torch."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
+
+from dotexp_optimizers.param_groups import Groups, evaluate, fused, torch_groups
+from dotexp_optimizers.params import AdamParams, Decay
 
 
 class RowAdam(Adam):
-    """Adam for tables whose gradients are sparse, by rows; parameters with dense gradients get torch's Adam.
+    """Adam whose step updates only the rows of an embedding table that have a gradient; other parameters: torch's Adam.
 
-    A row that no example of a batch touches stays as it is: it is not decayed, no momentum moves it, and what is
-    remembered of its gradients stays, too. A touched row gets the step of dense Adam, from what was remembered at its
-    last touch; both averages are corrected for their start by the steps of the whole table, as in torch's SparseAdam.
+    A row without a gradient is unchanged, and so are its two averages: no decay, no momentum. A row with one gets dense
+    Adam's step from its own averages; their bias correction counts the steps of the whole table, as in torch's
+    SparseAdam.
     """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Take one step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         bad = getattr(self, "found_inf", None)  # a step that torch's fused kernels are told to skip
         if bad is not None and bad.item():
             return loss
@@ -64,10 +64,22 @@ class RowAdam(Adam):
         state["exp_avg_sq"].index_copy_(0, rows, square)
 
     def _state_of(self, table: Tensor) -> dict[str, Any]:
-        """What is remembered of a table, under the names and in the types that torch's Adam saves and restores."""
+        """Return a table's state, with the names and types of torch's Adam, which saves and restores it."""
         state: dict[str, Any] = self.state[table]
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32)
             state["exp_avg"] = torch.zeros_like(table)
             state["exp_avg_sq"] = torch.zeros_like(table)
         return state
+
+
+def adam(params: AdamParams, groups: Groups) -> Optimizer:
+    """Build Adam; with decoupled decay it is AdamW."""
+    kind = Adam if params.sparse is None else RowAdam
+    return kind(
+        torch_groups(params.decay, groups),
+        betas=params.betas,
+        eps=params.eps,
+        decoupled_weight_decay=params.decay is Decay.decoupled,
+        fused=fused(groups),
+    )
