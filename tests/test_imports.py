@@ -14,7 +14,7 @@ from paths import REPOSITORY
 PACKAGE = REPOSITORY / "dsl" / "dotexp"
 ORDER = (
     "language", "components", "experiment", "planning", "runs", "sdk", "reporting", "engine", "export",
-    "commands", "cli",
+    "serve", "commands", "cli",
 )  # fmt: skip
 """Folders of the package in the order in which data flows: a module imports from its own and from those before it."""
 

@@ -34,8 +34,27 @@ def body_network(body: str) -> tuple[Network, nn.Module, int]:
         task="classification", train=1, valid=1, classes=("a", "b", "c"), outputs=3, vocabulary={"classes": ["a"]}
     )
     model = without_weights(found.experiment.model)
-    network = build_network(model, facts, 0).eval()
-    return network, found.experiment.loss.build(facts), 224 if "vit" in body else 64
+    network = build_network(model, facts, 0)
+    side = 224 if "vit" in body else 64
+    _take_statistics(network, side)
+    return network.eval(), Raw(), side
+
+
+class Raw(nn.Module):
+    """A loss that leaves outputs as they are: probabilities of an untrained network hardly differ."""
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Return the outputs."""
+        return output
+
+
+def _take_statistics(network: Network, side: int) -> None:
+    """Give batch norms the statistics of some images, so that the outputs depend on the input."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        network.train()(*images(side, 8))
 
 
 def largest_differences(
@@ -45,6 +64,7 @@ def largest_differences(
     program = make_program(network, loss)
     with torch.no_grad():
         outputs = loss.activate(network(*inputs))  # type: ignore[operator]
+    assert outputs.std(0).max() > 1e-3 * outputs.abs().max(), "the outputs do not depend on the input"
     samples = Samples(inputs, outputs)
     exported = export_program(program, samples)
     module = exported.module()

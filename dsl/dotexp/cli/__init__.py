@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("dotexp.cli.report", "Write a run's report: one page with plots, in HTML."),
     "lr-find": ("dotexp.cli.lr_find", "Find a stage's learning rate by a sweep."),
     "export": ("dotexp.cli.export", "Export a run's model, to be used elsewhere."),
+    "serve": ("dotexp.cli.serve", "Serve a run's model over HTTP."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),

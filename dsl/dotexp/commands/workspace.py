@@ -31,6 +31,7 @@ from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.export.formats import Format, Quantized
 from dotexp.export.predictor import Prediction
+from dotexp.export.requirements import require_serve
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from dotexp.export.batch import Progress, Written
     from dotexp.export.formats import Exported
     from dotexp.reporting import Report
+    from dotexp.serve.limits import Limits
 
 
 class Workspace:
@@ -183,6 +185,28 @@ class Workspace:
         where `out` exists, RunError where the export gives other outputs than the model.
         """
         return export_run(self.open(run), to, out, set, as_inputs(samples), quantize, self.registry)
+
+    def serve(
+        self,
+        run: RunReference,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        limits: Limits | None = None,
+        set: Overrides = (),
+        started: Callable[[str], None] | None = None,
+    ) -> None:
+        """Serve a run's or a bundle's model over HTTP until SIGTERM or SIGINT, which let requests under way end.
+
+        `started` hears of the address; port 0 takes a free one. `set` may say where the data is now, which knows what a
+        user has rated. Raises UsageError where the extra `serve` is missing, or the address cannot be taken.
+        """
+        require_serve()
+        from dotexp.serve.limits import Limits
+        from dotexp.serve.server import serve
+
+        predictor = make_predictor(self.open(run), set, self.registry, self.device)
+        serve(predictor, host, port, limits or Limits(), started or (lambda address: None))
 
     def report(self, run: RunReference, set: Overrides = ()) -> Report:
         """Write a run's report.html anew and return what is in it; a failed or interrupted run has one, too.

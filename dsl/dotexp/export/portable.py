@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dotexp.components.bases import BodyParams
+from dotexp.components.component import Use
 from dotexp.experiment.experiment import Experiment
 from dotexp.experiment.text import as_text, value_text
 
@@ -29,8 +31,7 @@ def portable_text(experiment: Experiment) -> str:
 def _without_local_weights(experiment: Experiment) -> Experiment:
     """Replace weights that are a file or another run by none; published ones, such as `imagenet`, stay named."""
     body = experiment.model.body
-    weights = None if body is None else dict(body.params).get("weights")
-    if body is None or weights is None or isinstance(weights, Enum):
+    if body is None or not isinstance(body.params, BodyParams) or isinstance(body.params.weights, Enum | None):
         return experiment
     bare = replace(body, params=body.params.model_copy(update={"weights": None}))
     return experiment.model_copy(update={"model": experiment.model.model_copy(update={"body": bare})})
@@ -40,6 +41,8 @@ def _paths(value: Any) -> Iterator[Path]:
     """Yield every path among an experiment's values."""
     if isinstance(value, Path):
         yield value
+    elif isinstance(value, Use):
+        yield from _paths(value.params)
     elif isinstance(value, BaseModel):
         for _, item in value:
             yield from _paths(item)

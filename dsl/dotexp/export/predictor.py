@@ -62,6 +62,7 @@ class Predictor:
         self.experiment = experiment
         self.folder = folder
         self.facts: DataFacts = folder.read_facts()
+        self._opened: Data | None = None
         self.data: Use = experiment.stages[-1].data
         self.restored: Restored = restore(inference_of(experiment), folder, device)
         whole = experiment.model.whole
@@ -125,11 +126,14 @@ class Predictor:
         return trained(self.restored, self.facts.vocabulary, self._rated)
 
     def open_data(self) -> Data:
-        """Open the run's data. Raises ComponentError where it is gone, UsageError where it has changed."""
+        """Open the run's data, once. Raises ComponentError where it is gone, UsageError where it has changed."""
+        if self._opened is not None:
+            return self._opened
         data: Data = self.data.build(DataContext(self.experiment.seed))
         if json.loads(json.dumps(dict(data.facts.vocabulary))) != self.facts.vocabulary:
             what = " or ".join(self.facts.entities) or "classes"
             raise UsageError(f"the data has other {what} than {self.folder.path} was trained on")
+        self._opened = data
         return data
 
     def _question(self, reference: str | None, what: str) -> Callable[..., list[dict[str, Any]]]:

@@ -13,6 +13,12 @@ def require_onnx() -> None:
     require("an ONNX export", "onnx", {name: name for name in ("onnx", "onnxscript", "onnxruntime")})
 
 
+def require_serve() -> None:
+    """Raise UsageError, with the line that installs them, where packages of the extra `serve` are missing."""
+    packages = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+    require("serve", "serve", packages)
+
+
 def require(what: str, extra: str, packages: Mapping[str, str]) -> None:
     """Raise UsageError where a module is missing; `packages` are the packages by module."""
     missing = [package for module, package in packages.items() if find_spec(module) is None]

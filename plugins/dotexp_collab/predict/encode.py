@@ -24,7 +24,7 @@ def encode(params: Params, vocabulary: Mapping[str, Any], inputs: Sequence[str |
     of another form.
     """
     pairs = Pairs(inputs)
-    coding = _Coding(*(_codes(vocabulary[name]) for name in ("users", "items")))
+    coding = _coding(vocabulary)
 
     def pieces(start: int) -> Iterator[Piece]:
         return coding.pieces(islice(pairs.read(), start, None))
@@ -80,6 +80,17 @@ class _Rows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for user, item in self.pairs:
             yield self.coding.row(user, item)
+
+
+_last: tuple[Mapping[str, Any], _Coding] | None = None
+
+
+def _coding(vocabulary: Mapping[str, Any]) -> _Coding:
+    """Return the codes of a vocabulary; those of the last one are kept, since a service encodes pair by pair."""
+    global _last
+    if _last is None or _last[0] is not vocabulary:
+        _last = vocabulary, _Coding(*(_codes(vocabulary[name]) for name in ("users", "items")))
+    return _last[1]
 
 
 def _codes(labels: Sequence[str]) -> dict[str, int]:

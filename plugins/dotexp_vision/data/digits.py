@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def enlarger(size: int) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
     return enlarge
 
 
+@cache
 def _load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     bunch = load_digits()
     return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)

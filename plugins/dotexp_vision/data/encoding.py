@@ -59,6 +59,9 @@ def image_pieces(
         except UnreadableImageError as error:
             return str(error)
 
+    if len(sources) == 1:
+        yield _piece(sources, [attempt(sources[0])], finish)
+        return
     batches = [sources[first : first + batch_size] for first in range(0, len(sources), batch_size)]
     with threads() as pool, without_warnings():
         ahead: deque[list[Future[Tensor | str]]] = deque()
@@ -66,12 +69,16 @@ def image_pieces(
             for other in batches[number + len(ahead) : number + 2]:  # threads read the next while this one is in use
                 ahead.append([pool.submit(attempt, source) for source in other])
             found = [one.result() for one in ahead.popleft()]
-            rows = [
-                {**row, "error": image} if isinstance(image, str) else row
-                for row, image in zip(named(some), found, strict=True)
-            ]
-            images = [image for image in found if not isinstance(image, str)]
-            yield Piece(rows, (finish(torch.stack(images)),) if images else ())
+            yield _piece(some, found, finish)
+
+
+def _piece(sources: Sequence[Any], found: Sequence[Tensor | str], finish: Callable[[Tensor], Tensor]) -> Piece:
+    rows = [
+        {**row, "error": image} if isinstance(image, str) else row
+        for row, image in zip(named(sources), found, strict=True)
+    ]
+    images = [image for image in found if not isinstance(image, str)]
+    return Piece(rows, (finish(torch.stack(images)),) if images else ())
 
 
 def readable(pieces: Callable[[int], Iterator[Piece]]) -> Iterator[tuple[Tensor, ...]]:

@@ -1,0 +1,23 @@
+"""What a service bounds, so that no request takes more than its share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a service.
+
+    `batch` is how many examples the model gets at once, `queue` how many requests may wait for it, `body` bytes of a
+    request, `pixels` those of an image, `pairs` those of a request, `seconds` the time from a request's first byte to
+    its answer.
+    """
+
+    batch: int = 32
+    queue: int = 256
+    body: int = 20_000_000
+    pixels: int = 50_000_000
+    pairs: int = 1000
+    top: int = 1000
+    seconds: float = 30.0
