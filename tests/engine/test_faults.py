@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from children import fork, wait
 from dotexp import RunError, UsageError
 from dotexp.components.builders import DataContext
 from dotexp.engine.build.weights import save_weights
@@ -33,6 +34,7 @@ from dotexp.sdk.data import Batch
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
 from kills import IMAGES, write_images
 from paths import REPOSITORY
+from spec_runner import runner
 from toys import CrossEntropy, ImagesParams, build_images, plan, stage
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -63,6 +65,7 @@ def spec_runner(*arguments: str | Path | bytes, folder: Path, **more: Any) -> su
 # kill -9
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_runs_killed_at_random_moments_end_alike() -> None:
     """Five kills; `python tests/support/kills.py --kills 100` makes more."""
@@ -294,21 +297,22 @@ def test_one_process_works_on_a_run_at_a_time(tmp_path: Path) -> None:
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     run = create_run("toy", tmp_path)
     reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+
+    def hold() -> None:
         with run_lock(run):
             os.write(writer, b"x")
-            time.sleep(60)
-        os._exit(0)
+            signal.pause()
+
+    pid = fork(hold)
     os.read(reader, 1)
     with pytest.raises(RunError, match=f"process {pid} on "), run_lock(run):
         pass
     os.kill(pid, signal.SIGKILL)
-    while holder(run) is not None:  # a process that has ended but was not waited for is gone, too
-        time.sleep(0.01)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert holder(run) is None, "a process that has ended but was not waited for is gone, too"
     with run_lock(run):
         assert holder(run) is not None
-    os.waitpid(pid, 0)
+    assert wait(pid) == -signal.SIGKILL
     os.close(reader)
     os.close(writer)
 
@@ -330,75 +334,72 @@ def test_resumes_in_the_same_instant_are_let_through_one_at_a_time(tmp_path: Pat
     """Eight processes at a stale lock: one gets in, and stays until the others were refused."""
     run = create_run("toy", tmp_path)
     (run.path / "lock.json").write_text(json.dumps({"host": os.uname().nodename, "pid": 2**22 + 1, "started": "x"}))
-    children = []
-    for _ in range(8):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                with run_lock(run):
-                    os.open(tmp_path / "inside", os.O_CREAT | os.O_EXCL)
-                    deadline = time.monotonic() + 60
-                    while len(list(tmp_path.glob("refused-*"))) < 7 and time.monotonic() < deadline:
-                        time.sleep(0.01)
-                os._exit(0)
-            except RunError:
-                (tmp_path / f"refused-{os.getpid()}").touch()
-                os._exit(3)
-            except BaseException:
-                os._exit(1)
-        children.append(pid)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-    assert sorted(codes) == [0] + [3] * 7
+    told, tell = os.pipe()
+
+    def resume() -> None:
+        try:
+            with run_lock(run):
+                os.open(tmp_path / "inside", os.O_CREAT | os.O_EXCL)
+                os.close(tell)
+                refused = 0
+                while refused < 7 and (answers := os.read(told, 7)):  # nothing: all others have ended
+                    refused += len(answers)
+        except RunError:
+            os.write(tell, b"x")
+            os._exit(3)
+
+    children = [fork(resume) for _ in range(8)]
+    os.close(tell)
+    assert sorted(wait(pid) for pid in children) == [0] + [3] * 7
+    os.close(told)
 
 
 # data
 
 
-@pytest.mark.process
+@pytest.mark.run
 def test_an_image_that_vanishes_between_two_sittings_is_told(tmp_path: Path) -> None:
     write_images(tmp_path, 0)
     spec = tmp_path / "killed.exp"
     spec.write_text(IMAGES.format(folder=tmp_path / "pictures", workers=0))
-    done = spec_runner("run", spec, folder=tmp_path)
+    done = runner("run", str(spec), folder=tmp_path)
     assert done.returncode == 0, done.stderr
     run = cut(RunFolder(tmp_path / "runs" / "killed-1"), tmp_path / "runs" / "killed-2", Position(0, 2, 0))
     assert "killed-2 was interrupted, and this is a new run; to go on: spec-runner resume killed-2" in (
-        spec_runner("run", spec, "--set", "seed=7", folder=tmp_path).stderr
+        runner("run", str(spec), "--set", "seed=7", folder=tmp_path).stderr
     )
     (tmp_path / "pictures" / "cats" / "3.png").unlink()
-    done = spec_runner("resume", "killed-2", folder=tmp_path)
+    done = runner("resume", "killed-2", folder=tmp_path)
     assert done.returncode == 2 and "data fingerprint: now " in done.stderr and "--allow-changes" in done.stderr
     assert "Traceback" not in done.stderr
-    done = spec_runner("resume", "killed-2", "--allow-changes", folder=tmp_path)
+    done = runner("resume", "killed-2", "--allow-changes", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     result = run.read_result()
     assert result is not None
     assert [change.split(":")[0] for change in result.changes] == ["data fingerprint"]
     cut(run, tmp_path / "runs" / "killed-9", Position(0, 2, 0))
     shutil.rmtree(tmp_path / "pictures")
-    done = spec_runner("resume", "killed-9", folder=tmp_path)
+    done = runner("resume", "killed-9", folder=tmp_path)
     assert done.returncode == 2 and "error[E401]" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.process
 def test_a_corrupt_image_is_told_before_training(tmp_path: Path) -> None:
     write_images(tmp_path, 1)
     broken = tmp_path / "pictures" / "dogs" / "4.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    done = spec_runner("run", tmp_path / "killed.exp", folder=tmp_path)
+    done = runner("run", str(tmp_path / "killed.exp"), folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "dogs/4.png" in done.stderr and "on_bad = skip" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.process
 def test_malformed_rows_are_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("user,item,rating\n" + "1,2,3\n" * 40 + "1,2,many\n")
     (tmp_path / "rows.exp").write_text(
         'experiment rows\ndata ratings("rows.csv", user = 0, item = 1, rating = 2, valid = 10%, batch_size = 4)\n'
         "model embedding_dot_bias(factors = 2)\nloss mse\nstage s { fit one_cycle(epochs = 1, lr = 1e-3) }\n"
     )
-    done = spec_runner("run", "rows.exp", folder=tmp_path)
+    done = runner("run", "rows.exp", folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "line 42" in done.stderr and "many" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
@@ -445,33 +446,39 @@ def test_data_that_fails_in_mid_run_costs_nothing_that_was_done(
     assert bits(run) == bits(whole)
 
 
+KILLED_WORKER = """
+import multiprocessing, os, signal, sys
+from dotexp.cli import main
+from dotexp.sdk import data
+
+started, true = multiprocessing.Value("i", 0), data._heed_as_before
+
+def start(worker):
+    true(worker)
+    with started.get_lock():
+        started.value += 1
+        if started.value == 3:  # one an epoch
+            os.kill(os.getpid(), signal.SIGKILL)
+
+data._heed_as_before = start
+sys.argv[0] = "spec-runner"
+main()
+"""
+
+
 @pytest.mark.process
 def test_a_worker_process_that_dies_is_told_and_the_run_goes_on_later(tmp_path: Path) -> None:
-    """SIGKILL to a process that reads the data of a real run."""
+    """SIGKILL to the process that reads a real run's third epoch."""
     write_images(tmp_path, 1)
     spec = tmp_path / "killed.exp"
-    text = IMAGES.format(folder=tmp_path / "pictures", workers=1).replace("epochs = 1", "epochs = 200")
-    spec.write_text(text)
-    command = [sys.executable, "-m", "dotexp.cli", "run", str(spec)]
-    children = "/proc/{0}/task/{0}/children"
-    deadline = time.monotonic() + 100
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            # a worker that has handed over all of its epoch may die unnoticed: so until one is missed
-            while process.poll() is None and time.monotonic() < deadline:
-                with suppress(OSError):
-                    workers = Path(children.format(process.pid)).read_text().split()
-                    if workers and positions(tmp_path / "runs" / "killed-1" / "checkpoints"):
-                        os.kill(int(workers[0]), signal.SIGKILL)
-                time.sleep(0.002)
-        finally:
-            process.kill()
-        errors = process.stderr.read() if process.stderr else ""
-    assert process.returncode == 1, errors
-    assert "DataLoader worker" in errors and "resume killed-1" in errors and "Traceback" not in errors
+    spec.write_text(IMAGES.format(folder=tmp_path / "pictures", workers=1).replace("epochs = 1", "epochs = 4"))
+    command = [sys.executable, "-c", KILLED_WORKER, "run", str(spec)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "DataLoader worker" in done.stderr and "resume killed-1" in done.stderr and "Traceback" not in done.stderr
     run = RunFolder(tmp_path / "runs" / "killed-1")
     assert run.status is Status.failed
-    assert positions(run.checkpoints)
+    assert positions(run.checkpoints)[0] == Position(0, 8, 2), "what was done before it is saved"
 
 
 # numbers
