@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -139,12 +140,19 @@ def group(plugins_folder: str | None) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if sys.argv[1:2] and sys.argv[1] in LIGHT:
+    light = bool(sys.argv[1:2]) and sys.argv[1] in LIGHT
+    if light:
         gc.disable()  # it ends before a collection would pay
     # Threads that spin while they wait are many times slower where another program wants the cores, too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for pydantic's own takes a tenth of a check
-    sys.exit(call(sys.argv[1:]))
+    code = call(sys.argv[1:])
+    if light:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)  # taking every module down again takes a fifth of a check's time
+    sys.exit(code)
 
 
 def call(arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 from dotexp.components.facts import DataFacts, DataSignature, Facts
 from dotexp.components.params import Params
 from dotexp.language.diagnostics import Problem
+from dotexp.record import Record
 
 AnyFacts = Facts | DataSignature
 F = TypeVar("F", bound=AnyFacts)
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class ByPath(Generic[T]):
-    """A field of a dataclass that is given as a value, or as the `"module:attribute"` of one, imported when it is read.
+    """A field of a record that is given as a value, or as the `"module:attribute"` of one, imported when it is read.
 
     The default, if there is one, is the only argument.
     """
@@ -33,7 +34,7 @@ class ByPath(Generic[T]):
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> T:
-        if instance is None:  # as the dataclass asks for the default
+        if instance is None or self._name not in instance.__dict__:
             if not self._default:
                 raise AttributeError(self._name)
             return self._default[0]
@@ -46,8 +47,7 @@ class ByPath(Generic[T]):
         instance.__dict__[self._name] = value
 
 
-@dataclass(frozen=True, eq=False)
-class Component:
+class Component(Record):
     """One thing that a spec can name.
 
     `params`, `facts` and `check` may be given by import path, `"module:attribute"`: they are then imported when a spec
@@ -101,13 +101,7 @@ class Component:
 
     def given(self, field: str) -> Any:
         """Return a field as it was given: an import path stays one."""
-        return self.__dict__[field]
-
-    def offered_by(self, provider: str) -> Component:
-        """Return a copy with the provider filled in; what is given by import path stays so."""
-        made = object.__new__(Component)
-        made.__dict__.update(self.__dict__, provider=provider)
-        return made
+        return self.__dict__.get(field)
 
     @property
     def doc(self) -> str:
@@ -166,8 +160,7 @@ def load_attribute(reference: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-@dataclass(frozen=True)
-class ComponentModule:
+class ComponentModule(Record):
     """A module of a plugin that lists components in `COMPONENTS`, imported when a spec names one of them."""
 
     path: str

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dotexp.record import Record
 
-@dataclass(frozen=True)
-class LayerGroup:
+
+class LayerGroup(Record):
     """A learning-rate group: its name and its layers, in order."""
 
     name: str
     layers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Record):
     """Which data a component is for; each kind's own facts extend these."""
 
     inputs: str | None = None
@@ -26,8 +26,7 @@ class Facts:
     """Names of the tasks that it is for; empty: any."""
 
 
-@dataclass(frozen=True)
-class DataSignature:
+class DataSignature(Record):
     """What a data component gives."""
 
     task: str | None = None
@@ -37,7 +36,6 @@ class DataSignature:
     """What the batches hold, such as `images`."""
 
 
-@dataclass(frozen=True)
 class BodyFacts(Facts):
     """Layers and groups of a body, and the images that it takes."""
 
@@ -57,7 +55,6 @@ class BodyFacts(Facts):
     """What the side of an image must be a multiple of."""
 
 
-@dataclass(frozen=True)
 class ModelFacts(BodyFacts):
     """What a whole model has beside layers and groups."""
 
@@ -68,7 +65,6 @@ class ModelFacts(BodyFacts):
     """What stands in for an id that the training set did not have; predictions name it."""
 
 
-@dataclass(frozen=True)
 class OptimizerFacts(Facts):
     """Which of an optimizer's keys a policy sets, and which gradients it wants."""
 
@@ -83,7 +79,6 @@ class OptimizerFacts(Facts):
     """How a spec asks for sparse gradients, such as `sparse = rows`; empty: it cannot."""
 
 
-@dataclass(frozen=True)
 class MetricFacts(Facts):
     """Which values of a metric are better."""
 
@@ -91,7 +86,6 @@ class MetricFacts(Facts):
     """None: not said, so that a callback that looks at the metric needs its `mode`."""
 
 
-@dataclass(frozen=True)
 class CallbackFacts(Facts):
     """What a callback changes of a stage's steps."""
 
@@ -99,7 +93,6 @@ class CallbackFacts(Facts):
     """Batches whose gradients make one step of the optimizer."""
 
 
-@dataclass(frozen=True)
 class ReportFacts(Facts):
     """What a report reads of the model."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dotexp.components.facts import DataSignature, Facts
 from dotexp.components.params import Params
+from dotexp.record import Record
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Record):
     """A kind of component, which is a namespace of its own. Plugins declare kinds by the hook `dotexp_kinds`.
 
     `OfKind(name)` marks a parameter that takes a component of the kind.

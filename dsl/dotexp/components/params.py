@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from dotexp.record import Record
 
 
 class Params(BaseModel):
@@ -22,18 +23,15 @@ class Params(BaseModel):
     )
 
 
-@dataclass(frozen=True)
-class Positional:
+class Positional(Record):
     """Marks a parameter that may be given without its name: `factors: Annotated[int, Positional()] = …`."""
 
 
-@dataclass(frozen=True)
-class Percent:
+class Percent(Record):
     """Marks a number that may be written with `%`: `valid: Annotated[float, Percent()] = …`."""
 
 
-@dataclass(frozen=True)
-class FormerName:
+class FormerName(Record):
     """Marks a parameter's former name, which still works and warns: `ratio: Annotated[Range, FormerName("stretch")]`.
 
     A parameter may have several.
@@ -61,23 +59,20 @@ def former_members_of(enum: type[Enum]) -> Mapping[str, str]:
     return names
 
 
-@dataclass(frozen=True)
-class OfKind:
+class OfKind(Record):
     """Marks which kind of component a `Use` must be: `Annotated[Use, OfKind("transform")]`."""
 
     kind: str
 
 
-@dataclass(frozen=True)
-class OncePerExperiment:
+class OncePerExperiment(Record):
     """Marks a parameter of data that all stages share: which examples there are, their labels, their split.
 
     `check` refuses another value in a stage's data: with two splits one stage trains on what another validates with.
     """
 
 
-@dataclass(frozen=True)
-class ForTasks:
+class ForTasks(Record):
     """Marks a parameter with a meaning for some tasks only: `y_range: Annotated[…, ForTasks("regression")] = none`.
 
     `check` refuses another value than the default with data of another task.
@@ -86,7 +81,7 @@ class ForTasks:
     tasks: tuple[str, ...]
 
     def __init__(self, *tasks: str) -> None:
-        object.__setattr__(self, "tasks", tasks)
+        super().__init__(tasks=tasks)
 
 
 class Range(BaseModel):

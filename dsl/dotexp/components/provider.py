@@ -104,14 +104,14 @@ class Provider:
     def _of(self, offered: Offered) -> tuple[Component, ...]:
         """The component itself, or those of a module; none, with the fault kept, of a module that does not load."""
         if isinstance(offered, Component):
-            return (offered.offered_by(self.name) if not offered.provider else offered,)
+            return (offered if offered.provider else offered.replace(provider=self.name),)
         if offered.path not in self._loaded:
             self._loaded[offered.path] = ()
             try:
                 components = tuple(import_module(offered.path).COMPONENTS)
                 for component in components:
                     check_declared(component, self.known)
-                self._loaded[offered.path] = tuple(component.offered_by(self.name) for component in components)
+                self._loaded[offered.path] = tuple(component.replace(provider=self.name) for component in components)
             except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
                 self._faults.append(f"{offered.path}: {type(error).__name__}: {error}")
         return self._loaded[offered.path]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from dotexp.record import Record
 
-@dataclass(frozen=True)
-class Task:
+
+class Task(Record):
     """What is learned from data. Plugins declare tasks by the hook `dotexp_tasks`; facts name them.
 
     `answer` is the `"module:function"` that reads one example's predictions: `(outputs, facts)`, the loss's

@@ -199,7 +199,7 @@ def _partial_use(component: Component, values: Mapping[str, Any], faulty: Collec
     except Exception:  # a plugin's function, given parameters that lack some
         facts = UNKNOWN_FACTS
     params.__dict__.update(defaults)
-    return Use(component=replace(component, facts=facts), params=params)
+    return Use(component=component.replace(facts=facts), params=params)
 
 
 def former_names(field: FieldInfo) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -212,6 +211,8 @@ class Collector:
 def closest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the likeliest intended choice for a misspelt name, or None where none is near."""
     by_lower = {choice.lower(): choice for choice in choices}
+    from difflib import get_close_matches  # where there is a fault: a check of a sound spec needs it not
+
     matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -23,6 +23,7 @@ STARTS = ("start", "only_value", "only_freeze", "only_listing")
 GRAMMAR = "experiment.lark"
 TABLE = "experiment.json"
 _PAIRS = "\0"
+_FOLDER = Path(__file__).parent
 
 
 class NoLexer(Lexer):
@@ -38,14 +39,13 @@ class NoLexer(Lexer):
 
 def load_parser(transformer: Transformer[Any, Any]) -> Lark:
     """Make the parser of the saved table, or of the grammar where the table is of another grammar or Lark."""
-    folder = files("dotexp.language")
     try:
-        saved = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+        saved = json.loads(_FOLDER.joinpath(TABLE).read_text(encoding="utf-8"), object_hook=_decoded)
     except (OSError, ValueError):
         saved = {}
     if saved.get("made_of") != made_of():
         return build_parser(transformer)
-    table = _decoded(saved["table"])
+    table = saved["table"]
     table["data"]["options"]["lexer"] = NoLexer
     table["data"]["parser"]["lexer_conf"]["lexer_type"] = NoLexer
     load: Callable[..., Lark] = Lark._load_from_dict
@@ -68,7 +68,7 @@ def build_parser(transformer: Transformer[Any, Any] | None = None) -> Lark:
 
 def made_of() -> dict[str, str]:
     """Lark's version and the grammar's checksum: what a table belongs to."""
-    grammar = (files("dotexp.language") / GRAMMAR).read_bytes()
+    grammar = _FOLDER.joinpath(GRAMMAR).read_bytes()
     return {"lark": lark.__version__, "grammar": f"{len(grammar)} bytes, CRC {crc32(grammar):08x}"}
 
 
@@ -89,11 +89,9 @@ def _encoded(value: Any) -> Any:
     return [_encoded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _decoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        pairs = value[_PAIRS] if _PAIRS in value else value.items()
-        return {key: _decoded(item) for key, item in pairs}
-    return [_decoded(item) for item in value] if isinstance(value, list) else value
+def _decoded(value: dict[str, Any]) -> Any:
+    """Turn what stands for a mapping whose keys are no text back into it."""
+    return dict(value[_PAIRS]) if _PAIRS in value else value
 
 
 if __name__ == "__main__":
