@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_costs_no_checkpoint_and_no_training(small_disk: Pa
 def test_a_disk_that_fills_as_the_run_ends_leaves_a_result_that_says_so(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the last byte, after the model was written: what was kept free holds result.json."""
+    """To the last byte, after the model was written: what was kept free holds result.json, and no schedule.json."""
     run = create_run("toy", small_disk)
 
     def filling(tensors: Any, path: Path) -> None:
@@ -137,6 +137,7 @@ def test_a_disk_that_fills_as_the_run_ends_leaves_a_result_that_says_so(
     planned = plan(stage(data=steps), data=steps)
     with monkeypatch.context() as patch:
         patch.setattr("dotexp.engine.stage_sequence.save_weights", filling)
+        patch.setattr("dotexp.engine.execution._RESERVED", 1 << 13)
         with pytest.raises(RunError, match=r"cannot write .*schedule\.json: No space left on device"):
             execute(planned, run)
     assert not run.schedule.exists() and not list(run.path.glob(".*")), "nothing half-written is left"

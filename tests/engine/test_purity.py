@@ -83,9 +83,7 @@ def test_a_second_stage_does_not_depend_on_what_was_drawn_in_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first stage that moves nothing, one epoch long or two: dropout and order of the second are the same."""
-    monkeypatch.setattr(
-        "dotexp.engine.stage_sequence.fault", lambda freezing, stage: None
-    )  # that nothing moves is a fault
+    monkeypatch.setattr("dotexp.engine.stage_sequence.fault", lambda *arguments: None)  # that nothing moves is a fault
     still = use("optimizer", "build_sgd", SgdParams())
     body = FreezeLayers(items=(LayerSpan(first="body"),))
     weights = []
