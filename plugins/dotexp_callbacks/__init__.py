@@ -1,4 +1,4 @@
-"""Callbacks: stopping early, keeping the best, clipping, accumulating, averaging weights, and mixing images."""
+"""Callbacks: early stopping, best weights, gradient clipping and accumulation, averaged weights, mixup, CutMix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several batches to a step."""
+"""Gradient accumulation."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from dotexp_callbacks.params import AccumulateParams
 
 
 def build(params: AccumulateParams) -> Callback:
-    """Build a callback with nothing to do: the plan has the number of batches, and the loop keeps to it."""
+    """Build a callback without hooks: the number of batches is in the plan, and the training loop accumulates."""
     return Callback()

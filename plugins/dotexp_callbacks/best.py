@@ -1,4 +1,4 @@
-"""Callbacks that look at one number an epoch: stop the stage, or end it with the weights of its best epoch."""
+"""Callbacks that monitor one number at the end of each epoch: early stopping, and the best epoch's weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dotexp_callbacks.params import EarlyStoppingParams, KeepBestParams, Monitor
 
 
 class Monitor:
-    """Reads one number off each epoch's row, and remembers the best so far and its epoch."""
+    """Reads the monitored number from each epoch's row, and holds the best value and its epoch."""
 
     def __init__(self, params: MonitorParams, min_delta: float = 0.0) -> None:
         self.name = ""
@@ -26,12 +26,12 @@ class Monitor:
         self._min_delta = min_delta
 
     def start(self, training: Training) -> None:
-        """Learn what the number is called in the rows."""
+        """Look up the name of the number in the rows."""
         monitor = self._monitor
         self.name = training.name_of(monitor) if isinstance(monitor, Use) else str(monitor)
 
     def improves(self, row: EpochRow) -> bool:
-        """Whether an epoch is better than all before it, by more than `min_delta`; one that is no number is not."""
+        """Whether an epoch is better than all before it by more than `min_delta`; NaN and infinity never are."""
         value = self._value(row)
         if value is None or not math.isfinite(value):
             return False
@@ -41,11 +41,11 @@ class Monitor:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
+        """Return the best value and its epoch."""
         return {"best": self.best, "epoch": self.epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the best value and its epoch."""
         self.best, self.epoch = state["best"], state["epoch"]
 
     def _value(self, row: EpochRow) -> float | None:
@@ -56,7 +56,7 @@ class Monitor:
 
 
 class EarlyStopping(Callback):
-    """Stops the stage after `patience` epochs in a row without a better value."""
+    """Stops the stage after `patience` epochs in a row without an improvement."""
 
     def __init__(self, params: EarlyStoppingParams) -> None:
         self._monitor = Monitor(params, params.min_delta)
@@ -64,11 +64,11 @@ class EarlyStopping(Callback):
         self._waited = 0
 
     def stage_started(self, training: Training) -> None:
-        """Learn what to look at."""
+        """Look up the monitored number."""
         self._monitor.start(training)
 
     def epoch_ended(self, row: EpochRow) -> str | None:
-        """Stop the stage once it has been waited for long enough."""
+        """Return the reason to stop, if the patience is used up."""
         self._waited = 0 if self._monitor.improves(row) else self._waited + 1
         if self._waited < self._patience:
             return None
@@ -77,17 +77,17 @@ class EarlyStopping(Callback):
         return f"{name} {since}; stopped after epoch {row.epoch}"
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, and the epochs since."""
+        """Return the best value and the number of epochs since."""
         return {"monitor": self._monitor.state_dict(), "waited": self._waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the best value and the number of epochs since."""
         self._monitor.load_state_dict(state["monitor"])
         self._waited = state["waited"]
 
 
 class KeepBest(Callback):
-    """Keeps a copy of what the stage trains, and of every buffer, of the best epoch; it is what the stage ends with."""
+    """Keeps a copy of the trained parameters and all buffers of the best epoch, and restores it at the stage's end."""
 
     def __init__(self, params: KeepBestParams) -> None:
         self._monitor = Monitor(params)
@@ -95,18 +95,18 @@ class KeepBest(Callback):
         self._kept: list[Tensor] | None = None
 
     def stage_started(self, training: Training) -> None:
-        """Learn what to look at, and what may change."""
+        """Look up the monitored number, and collect the tensors that may change."""
         self._monitor.start(training)
         self._tensors = [*(parameter.detach() for parameter in training.parameters), *training.network.buffers()]
 
     def epoch_ended(self, row: EpochRow) -> str | None:
-        """Copy the weights where they are the best."""
+        """Copy the tensors if the epoch is the best."""
         if self._monitor.improves(row):
             self._kept = [tensor.clone() for tensor in self._tensors]
         return None
 
     def stage_ended(self) -> int | None:
-        """Put the best weights back; where no epoch had a number, the last ones stay."""
+        """Restore the best epoch's tensors and return its number; None if no epoch had a finite value."""
         if self._kept is None:
             return None
         for tensor, kept in zip(self._tensors, self._kept, strict=True):
@@ -114,11 +114,11 @@ class KeepBest(Callback):
         return self._monitor.epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, and its weights."""
+        """Return the best value and its tensors."""
         return {"monitor": self._monitor.state_dict(), "kept": self._kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there, with the weights where the network's are."""
+        """Restore the best value and its tensors, on the network's device."""
         self._monitor.load_state_dict(state["monitor"])
         kept = state["kept"]
         if kept is not None:

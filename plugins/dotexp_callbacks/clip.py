@@ -1,4 +1,4 @@
-"""Clipping of the gradient before each step."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dotexp_callbacks.params import ClipParams
 
 
 class ClipNorm(Callback):
-    """Shortens the gradient, all of it as one vector, to a largest norm."""
+    """Scales the gradient of all parameters together down to a largest norm."""
 
     def __init__(self, norm: float) -> None:
         self._norm = norm
         self._parameters: tuple[Parameter, ...] = ()
 
     def stage_started(self, training: Training) -> None:
-        """Take the parameters that train."""
+        """Take the trained parameters."""
         self._parameters = training.parameters
 
     def before_step(self, step: int) -> None:
-        """Shorten it."""
+        """Scale the gradient."""
         gradients = _gradients(self._parameters)
         if gradients:
             share = (self._norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
@@ -31,24 +31,24 @@ class ClipNorm(Callback):
 
 
 class ClipValue(Callback):
-    """Bounds each number of the gradient."""
+    """Clamps each element of the gradient."""
 
     def __init__(self, value: float) -> None:
         self._value = value
         self._parameters: tuple[Parameter, ...] = ()
 
     def stage_started(self, training: Training) -> None:
-        """Take the parameters that train."""
+        """Take the trained parameters."""
         self._parameters = training.parameters
 
     def before_step(self, step: int) -> None:
-        """Bound them."""
+        """Clamp the elements."""
         for gradient in _gradients(self._parameters):
             gradient.clamp_(-self._value, self._value)
 
 
 def _gradients(parameters: tuple[Parameter, ...]) -> list[Tensor]:
-    """The gradients, to be changed in place; of a sparse one, the values of its rows, each row once."""
+    """Return the gradients, to be changed in place; of a sparse one, the values of its rows, coalesced."""
     found = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
@@ -60,8 +60,8 @@ def _gradients(parameters: tuple[Parameter, ...]) -> list[Tensor]:
 
 
 def build(params: ClipParams) -> Callback:
-    """Build the clipping asked for."""
+    """Build clipping by norm or by value."""
     if params.value is not None:
         return ClipValue(params.value)
-    assert params.norm is not None  # the parameters have one of the two
+    assert params.norm is not None
     return ClipNorm(params.norm)

@@ -1,4 +1,4 @@
-"""Mixing of the examples of a batch, as torchvision does it; a batch's random numbers are those of its step."""
+"""mixup and CutMix by torchvision; random numbers come from the step's seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dotexp_callbacks.params import CutmixParams, MixupParams
 
 
 class Mix(Callback):
-    """Mixes a batch's images (B, C, H, W) and its labels, which become shares of each class (B, classes)."""
+    """Mixes a batch's images (B, C, H, W) and its labels, which become class probabilities (B, classes)."""
 
     def __init__(self, kind: type[MixUp | CutMix], alpha: float, p: float) -> None:
         self._kind = kind
@@ -22,11 +22,11 @@ class Mix(Callback):
         self._mix: MixUp | CutMix | None = None
 
     def stage_started(self, training: Training) -> None:
-        """Learn how many classes there are."""
+        """Build the transform for the number of classes."""
         self._mix = self._kind(alpha=self._alpha, num_classes=training.facts.outputs)
 
     def change_batch(self, batch: Batch) -> Batch:
-        """Mix it, or leave it as it is."""
+        """Mix the batch, with probability `p`."""
         if self._mix is None or (self._p < 1 and torch.rand(()).item() >= self._p):
             return batch
         (images,) = batch.inputs
@@ -40,5 +40,5 @@ def mixup(params: MixupParams) -> Callback:
 
 
 def cutmix(params: CutmixParams) -> Callback:
-    """Build cutmix."""
+    """Build CutMix."""
     return Mix(CutMix, params.alpha, params.p)

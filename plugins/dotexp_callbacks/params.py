@@ -1,4 +1,4 @@
-"""What the callbacks take."""
+"""Parameters, facts and checks of the callbacks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 
 
 class Watched(StrEnum):
-    """Numbers of an epoch that are there without a metric."""
+    """Losses that a callback can monitor."""
 
     valid_loss = "valid_loss"
     train_loss = "train_loss"
 
 
 class Mode(StrEnum):
-    """Which values are the better ones; auto knows it of the losses and of the metrics that say so."""
+    """Whether lower or higher values are better; auto: lower for losses, and what a metric declares."""
 
     auto = "auto"
     low = "min"
@@ -26,19 +26,19 @@ class Mode(StrEnum):
 
 
 class MonitorParams(Params):
-    """Base of the callbacks that look at one number an epoch."""
+    """Base of the callbacks that monitor one number at the end of each epoch."""
 
     monitor: Annotated[Annotated[Use, OfKind("metric")] | Watched, Positional()] = Field(
-        Watched.valid_loss, description="what to look at after each epoch: a loss, or one of the metrics"
+        Watched.valid_loss, description="the number to monitor: a loss, or one of the metrics"
     )
     mode: Mode = Field(
         Mode.auto,
-        description="which values are better; auto: lower ones for a loss, and what a metric says of itself",
+        description="which values are better; auto: lower ones for a loss, and what a metric declares",
     )
 
     @property
     def better(self) -> Literal["higher", "lower"]:
-        """Which values are the better ones."""
+        """Whether higher or lower values are better."""
         if self.mode is Mode.auto and isinstance(self.monitor, Use):
             return self.monitor.facts_as(MetricFacts).better or "lower"
         return "higher" if self.mode is Mode.high else "lower"
@@ -52,32 +52,33 @@ class MonitorParams(Params):
 
 
 class EarlyStoppingParams(MonitorParams):
-    """Stops the stage once a number has not got better for some epochs; the schedule stays that of the whole stage."""
+    """Stops the stage when a number has not improved for some epochs; the schedule is that of the whole stage."""
 
-    patience: int = Field(
-        3, ge=1, le=100_000, description="epochs in a row without a better value after which it stops"
-    )
-    min_delta: float = Field(0.0, ge=0, le=1e6, description="how much better a value must be to count as better")
+    patience: int = Field(3, ge=1, le=100_000, description="epochs in a row without an improvement before it stops")
+    min_delta: float = Field(0.0, ge=0, le=1e6, description="smallest change that counts as an improvement")
 
 
 class KeepBestParams(MonitorParams):
-    """Ends the stage with the weights and buffers of its best epoch."""
+    """Restores the weights and buffers of the best epoch at the end of the stage."""
 
 
 class ClipParams(Params):
-    """Clips the gradient before each step: its norm over all that trains, or each of its numbers."""
+    """Clips the gradient before each step: its global norm, or each of its values."""
 
     norm: Annotated[float | None, Positional()] = Field(
-        1.0, gt=0, le=1e6, description="largest norm of the whole gradient; a longer one is shortened to it"
+        1.0,
+        gt=0,
+        le=1e6,
+        description="largest norm of the gradient of all parameters together",
     )
     value: float | None = Field(
-        None, gt=0, le=1e6, description="largest size of each of the gradient's numbers, instead of a norm"
+        None, gt=0, le=1e6, description="largest absolute value of a gradient's element, instead of a norm"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _value_alone(cls, given: Any) -> Any:
-        """A value stands for itself: the norm's default is for where nothing is said."""
+        """Drop the norm's default where a value is given."""
         if isinstance(given, dict) and given.get("value") is not None and "norm" not in given:
             return {**given, "norm": None}
         return given
@@ -90,57 +91,57 @@ class ClipParams(Params):
 
 
 class AccumulateParams(Params):
-    """Takes one step of the optimizer for several batches, on the mean of their gradients."""
+    """Gradient accumulation: one optimizer step for several batches, on the mean of their gradients."""
 
-    batches: Annotated[int, Positional()] = Field(ge=2, le=65536, description="batches to a step")
+    batches: Annotated[int, Positional()] = Field(ge=2, le=65536, description="batches per optimizer step")
 
 
 class EmaParams(Params):
-    """Averages weights and batch norm's statistics over the steps; the averages are validated and end the stage."""
+    """Exponential moving average of weights and batch norm's statistics, which is validated and ends the stage."""
 
     decay: Annotated[float, Positional()] = Field(
-        0.999, gt=0, lt=1, description="share of the average that stays at each step"
+        0.999, gt=0, lt=1, description="factor of the old average at each step"
     )
     warmup: bool = Field(
         True,
-        description="hold the decay of step n, from 0, to at most (1 + n) / (10 + n): the start is soon forgotten",
+        description="limit the decay of step n, from 0, to (1 + n) / (10 + n), so that the start is soon forgotten",
     )
 
 
-Share = Annotated[float, Percent(), Field(gt=0, le=1, description="share of the batches that are mixed")]
+Share = Annotated[float, Percent(), Field(gt=0, le=1, description="probability that a batch is mixed")]
 
 
 class MixupParams(Params):
-    """Mixes each image of a training batch, and its label, with another of the batch (Zhang et al. 2018)."""
+    """mixup: blends each image of a training batch, and its label, with another one (Zhang et al. 2018)."""
 
     alpha: Annotated[float, Positional()] = Field(
-        0.4, gt=0, le=100, description="both parameters of the beta distribution that a batch's share is drawn from"
+        0.4, gt=0, le=100, description="parameter of the symmetric beta distribution of a batch's mixing ratio"
     )
     p: Share = 1.0
 
 
 class CutmixParams(Params):
-    """Puts a rectangle of another image into each of a training batch, and mixes the labels (Yun et al. 2019)."""
+    """CutMix: pastes a rectangle of another image into each image of a batch, and mixes labels (Yun et al. 2019)."""
 
     alpha: Annotated[float, Positional()] = Field(
-        1.0, gt=0, le=100, description="both parameters of the beta distribution that the area left is drawn from"
+        1.0, gt=0, le=100, description="parameter of the symmetric beta distribution of the area that is kept"
     )
     p: Share = 1.0
 
 
 def check_monitor(params: MonitorParams, facts: DataFacts) -> Iterator[Problem]:
-    """Refuse to look at validation where nothing is validated."""
+    """Refuse to monitor validation where there are no validation examples."""
     if facts.valid == 0 and params.monitor is not Watched.train_loss:
         what = params.monitor.name if isinstance(params.monitor, Use) else str(params.monitor)
         yield Problem(
-            f"there are no validation examples, so there is no `{what}` to look at",
+            f"there are no validation examples, so there is no `{what}` to monitor",
             field="monitor",
-            help="hold out some (`valid = 20%` of the data), or say monitor = train_loss",
+            help="hold some out (`valid = 20%` of the data), or give monitor = train_loss",
         )
 
 
 def accumulate_facts(params: AccumulateParams) -> CallbackFacts:
-    """A step takes so many batches."""
+    """Say how many batches a step takes."""
     return CallbackFacts(batches_per_step=params.batches)
 
 

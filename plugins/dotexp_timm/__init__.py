@@ -1,4 +1,4 @@
-"""timm: its models as bodies. timm itself is wanted when one is built: `dotexp[timm]` installs it."""
+"""timm's models as bodies. timm is imported when a body is built; the extra `dotexp[timm]` installs it."""
 
 from __future__ import annotations
 

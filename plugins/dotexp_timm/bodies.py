@@ -1,4 +1,4 @@
-"""Bodies: timm's models with the classifier cut off, and their weights."""
+"""Builder of timm's models without their classifiers, and their weights."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dotexp_timm.table import version
 
 
 def build(params: TimmBodyParams) -> Body:
-    """Build a timm model's body. Raises ComponentError where timm is missing (E213) or the weights are not right."""
+    """Build a timm model's body. Raises ComponentError: E213 if timm is not installed, E405 for unusable weights."""
     try:
         import timm
     except ImportError as error:
-        help = "install it beside dotexp, as the extra `dotexp[timm]` does: pip install timm"
+        help = "install it, as the extra `dotexp[timm]` does: pip install timm"
         raise ComponentError("`timm_body` needs timm, which is not installed", help=help, code="E213") from error
     from dotexp_timm.networks import Features, cut_off, layers_of
 
     network = params.network
     if network.name not in timm.list_models():
-        raise _another(f"has no model {network.name}")
+        raise _version_error(f"has no model {network.name}")
     model = _make(params)
     names = set(model.state_dict())
     cut_off(model, network.output)
     layers = dict(zip(network.layer_names, layers_of(model), strict=False))
     if len(layers_of(model)) != network.layers:
-        raise _another(f"divides {network.name} into {len(layers_of(model))} layers, not {network.layers}")
+        raise _version_error(f"divides {network.name} into {len(layers_of(model))} layers, not {network.layers}")
     config: Any = model.pretrained_cfg
     if isinstance(params.weights, Path):
         from dotexp.sdk.weights import fill, read_tensors
@@ -51,7 +51,7 @@ def _make(params: TimmBodyParams) -> Any:
 
     try:
         return make_network(params.name, pretrained=True, **sized)
-    except Exception as error:  # no network, a damaged file, a full disk: one way forward for all
+    except Exception as error:  # no network, a damaged file, a full disk: the cure is the same
         tag = params.name.partition(".")[2] or params.network.tags[0]
         repository = f"timm/{params.network.name}.{tag}"
         raise unusable(
@@ -62,13 +62,13 @@ def _make(params: TimmBodyParams) -> Any:
 
 
 def _classifiers(config: Any) -> tuple[str, ...]:
-    """Paths of a model's classifiers, one or several."""
+    """Return the module paths of a model's classifiers."""
     named = config["classifier"] or ()
     return (named,) if isinstance(named, str) else tuple(named)
 
 
-def _another(what: str) -> ComponentError:
+def _version_error(what: str) -> ComponentError:
     import timm
 
-    message = f"timm {timm.__version__} {what}: the models of timm {version()} are known"
+    message = f"timm {timm.__version__} {what}; dotexp knows the models of timm {version()}"
     return ComponentError(message, field="name", help=f"install timm {version()}, or name another model", code="E213")

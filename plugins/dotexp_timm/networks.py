@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from dotexp_timm.table import Output
 
 _PLAIN = {"stem": r"^stem|^patch_embed|^downsample_layers\.0", "blocks": r"^(?:dense_)?stages\.(\d+)"}
-"""timm's way to group parameters, for the few models that it has none for."""
+"""Patterns for models without a `group_matcher`, in timm's form."""
 
 
 class Features(nn.Module):
-    """A timm model without its classifier: images (N, 3, S, S) to maps (N, C, h, w), of one pixel for a vector."""
+    """A timm model without its classifier: images (N, 3, S, S) to feature maps (N, C, h, w), 1 by 1 for a vector."""
 
     def __init__(self, model: nn.Module, output: Output) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Features(nn.Module):
         self.output = output
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features in the form that heads take."""
+        """Return feature maps with the channels first."""
         features: Tensor = self.model(images)
         if self.output is Output.maps_last:
             return features.permute(0, 3, 1, 2)
@@ -32,7 +32,7 @@ class Features(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of a model that has no module for it: some of its modules, and tensors that stand outside those."""
+    """A layer that is no module of the model: some of its modules, and parameters outside of these."""
 
     def __init__(self, modules: Iterable[nn.Module], strays: Iterable[nn.Parameter]) -> None:
         super().__init__()
@@ -47,32 +47,32 @@ def make_network(name: str, **arguments: Any) -> nn.Module:
 
 
 def cut_off(model: nn.Module, output: Output) -> None:
-    """Take a model's classifier away, and its pooling where maps are wanted."""
-    own: Any = model  # every timm model has the method, and torch's type knows of none
+    """Remove a model's classifier, and for feature maps its pooling."""
+    own: Any = model  # nn.Module does not declare the method, which every timm model has
     own.reset_classifier(0) if output is Output.vector else own.reset_classifier(0, "")
 
 
 def groups_of(model: nn.Module) -> dict[str, int]:
-    """Number of the layer that each parameter belongs to, by the parameter's name, as timm groups them coarsely."""
+    """Return each parameter's layer number, by name: timm's coarse parameter groups."""
     own: Any = model
     try:
         matcher = own.group_matcher(coarse=True)
-    except (AttributeError, AssertionError):  # timm has it not, or not coarse
+    except (AttributeError, AssertionError):  # timm has no matcher for it, or no coarse one
         matcher = _PLAIN
     grouped: dict[int, list[str]] = group_parameters(model, matcher)
     return {name: number for number, names in grouped.items() for name in names}
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
-    """Layers of a model, in order: each module as large as possible whose parameters are all of one layer.
+    """Return a model's layers in order, made of the largest modules whose parameters belong to one layer.
 
-    Modules without parameters go with the layer of what stands before them.
+    A module without parameters belongs to the layer of the module before it.
     """
     groups = groups_of(model)
     count = max(groups.values()) + 1
     modules: list[list[nn.Module]] = [[] for _ in range(count)]
     strays: list[list[nn.Parameter]] = [[] for _ in range(count)]
-    for number, found in _shared_out(model, "", groups, 0):
+    for number, found in _assign_layers(model, "", groups, 0):
         if isinstance(found, nn.Parameter):
             strays[number].append(found)
         else:
@@ -80,10 +80,10 @@ def layers_of(model: nn.Module) -> list[Layer]:
     return [Layer(*each) for each in zip(modules, strays, strict=True)]
 
 
-def _shared_out(
+def _assign_layers(
     module: nn.Module, path: str, groups: dict[str, int], number: int
 ) -> Iterator[tuple[int, nn.Module | nn.Parameter]]:
-    """Share a module's parameters and children out among the layers; `number` is that of what stood before."""
+    """Yield a module's parameters and children with their layer numbers; `number` is that of the module before."""
     for name, parameter in module.named_parameters(path.removesuffix("."), recurse=False):
         yield groups[name], parameter
     for name, child in module.named_children():
@@ -92,5 +92,5 @@ def _shared_out(
             number = inside.pop() if inside else number
             yield number, child
         else:
-            yield from _shared_out(child, f"{path}{name}.", groups, number)
+            yield from _assign_layers(child, f"{path}{name}.", groups, number)
             number = max(inside)

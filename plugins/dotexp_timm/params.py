@@ -1,4 +1,4 @@
-"""Parameters of timm's models as bodies, and what is known of them without timm."""
+"""Parameters and facts of timm's models as bodies. Needs neither timm nor torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dotexp_timm.table import Network, networks
 
 
 class Pretrained(StrEnum):
-    """Weights that timm publishes for a model: those that its tag names, or timm's default."""
+    """Weights that timm publishes for a model: those of its tag, or timm's default."""
 
     imagenet = "imagenet"
 
@@ -22,10 +22,10 @@ class Pretrained(StrEnum):
 class TimmBodyParams(BodyParams):
     """Any of timm's models without its classifier: `timm_body("convnext_tiny.fb_in1k")`.
 
-    The name may say behind a point which of timm's weights are meant. Layers are the groups that timm itself divides
-    a model's parameters into (`group_matcher(coarse = True)`): `stem`, `layer_1`, `layer_2`, and so on. Learning-rate
-    groups are their first half, `early`, their second, `late`, and `head`. A model that has no maps of features gives
-    the vector that its classifier would have got, as maps of one pixel.
+    The name may have a tag behind a point, which selects one of timm's weights. Layers are timm's coarse parameter
+    groups (`group_matcher(coarse = True)`): `stem`, `layer_1`, `layer_2`, and so on. Learning-rate groups are `early`,
+    their first half, `late`, their second, and `head`. A model without feature maps gives the vector that its
+    classifier would get, as maps of 1 by 1.
     """
 
     name: Annotated[str, Positional()] = Field(
@@ -58,13 +58,13 @@ class TimmBodyParams(BodyParams):
     def _can_be_sized(cls, image_size: int | None, info: ValidationInfo) -> int | None:
         network = networks().get(str(info.data.get("name", "")).partition(".")[0])
         if image_size is not None and network is not None and not network.sized:
-            raise ValueError(f"{network.name} takes images of {network.smallest} pixels up, and is told of no size")
+            raise ValueError(f"{network.name} takes any size from {network.smallest} pixels up: leave image_size out")
         return image_size
 
     @model_validator(mode="after")
     def _published(self) -> TimmBodyParams:
         if self.weights is Pretrained.imagenet and not self.network.tags:
-            raise ValueError(f"timm has no weights for {self.network.name}: say weights = none, or a file's path")
+            raise ValueError(f"timm has no weights for {self.network.name}: give weights = none, or a file's path")
         return self
 
     @property
@@ -74,7 +74,7 @@ class TimmBodyParams(BodyParams):
 
 
 def facts_of(params: TimmBodyParams) -> BodyFacts:
-    """Layers, groups and the images taken."""
+    """Return the layers, groups and image sizes of a model."""
     network = params.network
     layers = network.layer_names
     half = (len(layers) + 1) // 2

@@ -1,4 +1,4 @@
-"""Surveys the installed timm: `python -m dotexp_timm.survey` writes timm_models.json, in an hour or so."""
+"""Survey of the installed timm: `python -m dotexp_timm.survey` writes timm_models.json, in about an hour."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from dotexp_timm.table import TABLE, Output
 Row = tuple[int, int, str, int, int, str, str]
 
 STEPS = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64)
-"""What sides of images may have to be a multiple of."""
+"""Steps of the image side that are tried."""
 
 
 def main() -> None:
-    """Write the table: a row for each model that gives maps or a vector."""
+    """Write the table, with a row for each model whose output is feature maps or a vector."""
     warnings.simplefilter("ignore")
     rows = {}
     for name in timm.list_models():
         try:
             rows[name] = survey(name)
-        except Exception as error:  # models of their own kind: text encoders, parts of detectors
+        except Exception as error:  # text encoders, parts of detectors and the like
             print(f"{name} is left out: {type(error).__name__}: {error}", file=sys.stderr)
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
     head = f'{{\n  "timm": {json.dumps(timm.__version__)},\n  "models": {{\n'
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def survey(name: str) -> Row:
-    """Tell a model's row of the table. Raises ValueError for one that gives neither maps nor a vector."""
+    """Return a model's row of the table. Raises ValueError for an output that is neither maps nor a vector."""
     with torch.device("meta"):
         side = _side(name)
         model, output, features = _without_classifier(name, side)
@@ -56,19 +56,19 @@ def _side(name: str) -> int:
     config = timm.get_pretrained_cfg(name)
     _, height, width = (3, 224, 224) if config is None else config.input_size
     if height != width:
-        raise ValueError(f"it is for images of {height} × {width}")
+        raise ValueError(f"it takes images of {height} × {width}")
     return int(height)
 
 
 def _without_classifier(name: str, side: int) -> tuple[nn.Module, Output, int]:
-    """A model without its classifier, what it gives, and how wide that is: maps if it can, else a vector."""
+    """Return a model without its classifier, its output, maps where possible, and the number of features."""
     images = torch.zeros(2, 3, side, side)
     for output in (Output.maps, Output.vector):
         model = make_network(name).eval()
         try:
             cut_off(model, output)
             given: Any = model(images)
-        except Exception:  # each model refuses in its own way
+        except Exception:  # models raise errors of all kinds
             continue
         shape = tuple(given.shape) if isinstance(given, Tensor) else ()
         if output is Output.vector and len(shape) == 2:
@@ -76,7 +76,7 @@ def _without_classifier(name: str, side: int) -> tuple[nn.Module, Output, int]:
         if output is Output.maps and len(shape) == 4:
             first = shape[2] == shape[3] and shape[1] != shape[2]
             return (model, output, shape[1]) if first else (model, Output.maps_last, shape[3])
-    raise ValueError("it gives neither maps nor a vector")
+    raise ValueError("its output is neither feature maps nor a vector")
 
 
 def _taker(model: nn.Module) -> Callable[[int], bool]:
@@ -84,7 +84,7 @@ def _taker(model: nn.Module) -> Callable[[int], bool]:
     def takes(side: int) -> bool:
         try:
             given: Any = model(torch.zeros(2, 3, side, side))
-        except Exception:  # each model refuses in its own way
+        except Exception:  # models raise errors of all kinds
             return False
         return isinstance(given, Tensor) and given.numel() > 0
 
@@ -92,7 +92,7 @@ def _taker(model: nn.Module) -> Callable[[int], bool]:
 
 
 def _smallest(takes: Callable[[int], bool], side: int) -> int:
-    """Search for the least side that is taken."""
+    """Return the smallest side that the model takes."""
     taken = 1
     while not takes(taken):
         if taken >= side:
@@ -106,12 +106,12 @@ def _smallest(takes: Callable[[int], bool], side: int) -> int:
 
 
 def _step(takes: Callable[[int], bool], side: int) -> int | None:
-    """Search for what the sides must be a multiple of; None where no next larger one is taken."""
+    """Return what the side must be a multiple of; None if the model takes no larger side."""
     return next((step for step in STEPS if takes(side + step)), None)
 
 
 def _sized(name: str, side: int) -> bool:
-    """Whether the model can be made for another side of the images."""
+    """Whether the model can be built for another image side."""
     try:
         make_network(name, img_size=side)
     except TypeError:
@@ -120,7 +120,7 @@ def _sized(name: str, side: int) -> bool:
 
 
 def _tags(name: str) -> list[str]:
-    """Tags of timm's weights for a model, the default first."""
+    """Return the tags of timm's weights for a model, the default first."""
     tags = [found.partition(".")[2] for found in timm.list_models(f"{name}.*", pretrained=True)]
     default = timm.get_pretrained_cfg(name)
     return sorted(tags, key=lambda tag: (default is None or tag != default.tag, tag))

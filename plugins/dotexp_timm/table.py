@@ -1,6 +1,6 @@
-"""timm's models as data: how many layers, how wide, for which images. Needs neither timm nor torch.
+"""Table of timm's models: layers, features, image sizes, weights. Needs neither timm nor torch.
 
-The data is timm_models.json, which `python -m dotexp_timm.survey` makes of the installed timm.
+The table is timm_models.json, which `python -m dotexp_timm.survey` writes from the installed timm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TABLE = Path(__file__).with_name("timm_models.json")
 
 
 class Output(StrEnum):
-    """What a model without its classifier gives: maps (N, C, h, w), maps (N, h, w, C), or one vector (N, C)."""
+    """Output of a model without its classifier: maps (N, C, h, w), maps (N, h, w, C), or a vector (N, C)."""
 
     maps = "maps"
     maps_last = "maps_last"
@@ -28,10 +28,10 @@ class Output(StrEnum):
 class Network:
     """A timm model.
 
-    `layers` counts timm's own coarse groups of parameters (`group_matcher(coarse = True)`); `features` is the width of
-    what it gives without its classifier. `side` is that of the images that it is made for; it takes those of
-    `smallest` pixels up whose side is a multiple of `step`, or (`fixed`) of `side` alone. `sized` models can be made
-    for another side. `tags` name timm's weights for it, its default first.
+    `layers` counts timm's coarse parameter groups (`group_matcher(coarse = True)`); `features` is the number of
+    features. `side` is the default side of the images in pixels; it takes sides from `smallest` up that are multiples
+    of `step`, or only `side` if `fixed`. `sized` models can be built for another side. `tags` name timm's weights, the
+    default first.
     """
 
     name: str
@@ -47,18 +47,18 @@ class Network:
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """`stem`, then `layer_1`, `layer_2`, … in the order of the forward pass."""
+        """Return `stem`, `layer_1`, `layer_2`, … in the order of the forward pass."""
         return ("stem", *(f"layer_{number}" for number in range(1, self.layers)))
 
 
 def version() -> str:
-    """Version of timm that the table was made of."""
+    """Return the version of timm that the table was written from."""
     return str(_table()["timm"])
 
 
 @cache
 def networks() -> Mapping[str, Network]:
-    """Every model by its name."""
+    """Return every model by its name."""
     return {name: _network(name, *row) for name, row in _table()["models"].items()}
 
 

@@ -80,7 +80,7 @@ def test_without_validation_examples_there_is_nothing_to_look_at() -> None:
     none = replace(facts, valid=0)
     (problem,) = check_monitor(EarlyStoppingParams(), none)
     assert (problem.field, problem.message) == (
-        "monitor", "there are no validation examples, so there is no `valid_loss` to look at",
+        "monitor", "there are no validation examples, so there is no `valid_loss` to monitor",
     )  # fmt: skip
     assert list(check_monitor(EarlyStoppingParams(monitor=METRICS[0], mode=Mode.low), none))
     assert not list(check_monitor(EarlyStoppingParams(monitor=Watched.train_loss), none))

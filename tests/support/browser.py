@@ -1,4 +1,4 @@
-"""Chromium through its DevTools protocol over a pipe: a page at a size and in a theme, its faults, and its picture."""
+"""Chromium over a DevTools pipe: opens a page in a size and theme, reads errors, takes screenshots."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ FLAGS = (
     "--disable-default-apps", "--disable-extensions", "--remote-debugging-pipe",
 )  # fmt: skip
 PATIENCE = 60.0
-"""Seconds to wait for an answer."""
+"""Timeout of an answer in seconds."""
 
 
 def find_chromium() -> str | None:
-    """Path of an installed Chromium, if any."""
+    """Return the path of an installed Chromium, or None."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
 class Browser:
-    """A Chromium with one page open. `events` holds what it told of, newest last."""
+    """A Chromium with one page open. `events` are the protocol's events, newest last."""
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back
@@ -62,7 +62,7 @@ class Browser:
             self.events.append(answer)
 
     def open(self, page: Path, width: int, height: int, theme: str) -> None:
-        """Open a file in a window of this size, in the `light` or `dark` theme; narrow ones are phones."""
+        """Open a file in a window of this size, in the `light` or `dark` theme; a width below 600 is a phone."""
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
@@ -78,17 +78,17 @@ class Browser:
         return answer["result"].get("value")
 
     def faults(self) -> list[dict[str, Any]]:
-        """What the console, the log and uncaught errors told of since the page was opened."""
+        """Return console messages, log entries and uncaught errors since the page was opened."""
         told = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [event["params"] for event in self.events if event.get("method") in told]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for."""
+        """Return the URLs that the page requested."""
         sent = (event for event in self.events if event.get("method") == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]
 
     def picture(self, file: Path) -> None:
-        """Write a PNG of the whole page."""
+        """Write a screenshot of the whole page."""
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         file.write_bytes(b64decode(answer["data"]))
 
@@ -107,7 +107,7 @@ class Browser:
 
 @contextmanager
 def chromium(program: str) -> Iterator[Browser]:
-    """Start a Chromium with a folder of its own, and end it."""
+    """Start a Chromium with its own profile, and end it."""
     commands, answers = _pipe(), _pipe()
     with TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
         # the protocol speaks over file descriptors 3 and 4
@@ -132,7 +132,7 @@ def chromium(program: str) -> Iterator[Browser]:
 
 
 def _pipe() -> tuple[int, int]:
-    """Make a pipe whose ends are none of the numbers that the protocol speaks over."""
+    """Make a pipe whose descriptors are above those of the protocol."""
     ends = os.pipe()
     moved = tuple(fcntl(end, F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:

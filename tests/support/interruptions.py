@@ -1,4 +1,4 @@
-"""Runs in several sittings, for tests: cut off at a checkpoint, gone on with, and held against each other."""
+"""Interrupted runs for tests: cut off at a checkpoint, resumed, and compared bit for bit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EVERY_STEP = Runtime(device=Device.cpu, threads=1, checkpoint_steps=1, keep_chec
 
 
 def with_runtime(planned: Plan, runtime: Runtime) -> Plan:
-    """The plan with another runtime."""
+    """Return the plan with another runtime."""
     return replace(planned, runtime=runtime)
 
 
 def bits(run: RunFolder) -> dict[str, Any]:
-    """Everything that must not depend on interruptions."""
+    """Return everything of a run that must not depend on interruptions."""
     result = run.read_result()
     assert result is not None
     return {
@@ -39,7 +39,7 @@ def bits(run: RunFolder) -> dict[str, Any]:
 
 
 def cut(run: RunFolder, to: Path, position: Position | None) -> RunFolder:
-    """Copy a run as it would be if killed after this checkpoint: what is younger is gone, a line is torn."""
+    """Copy a run as if it was killed after this checkpoint: younger files are missing, the last line is torn."""
     copy = RunFolder(to)
     shutil.copytree(run.path, to)
     for path in (copy.model, copy.result, copy.schedule):

@@ -1,9 +1,9 @@
-"""Kill runs at random moments, go on with them, and hold the ends against a run that was never killed.
+"""Kill runs at random moments, resume them, and compare their ends with a run that was never killed.
 
     python tests/support/kills.py --kills 100
 
-One process imports everything once; each sitting of a run is a fork of it, in a process group of its own that gets
-SIGKILL, the processes which read data included.
+One process imports everything once; each process of a run is a fork of it, in a process group of its own that gets
+SIGKILL, data workers included.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ runtime(device = cpu, threads = 1, workers = {workers}, checkpoint_steps = 2)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many kills landed, in how many runs, and how many of these ended otherwise than the one left alone."""
+    """Numbers of kills, runs, runs that ended differently from the one never killed, and failures."""
 
     kills: int
     runs: int
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def toy_plan() -> Plan:
-    """Two stages of a small network with batch norm and dropout, saved at every third step."""
+    """Plan two stages of a small network with batch norm and dropout, saved at every third step."""
     data = ImagesParams(batch_size=8, examples=80)
     sgd = use("optimizer", "build_sgd", SgdParams(momentum=0.9))
     body = FreezeLayers(items=(LayerSpan(first="body"),))
@@ -66,8 +66,8 @@ def toy_plan() -> Plan:
     return with_runtime(plan(*stages, data=data), Runtime(device=Device.cpu, threads=1, checkpoint_steps=3))
 
 
-def toy_sitting(root: Path) -> None:
-    """Do a toy run, or go on with it."""
+def run_toy(root: Path) -> None:
+    """Execute a toy run, or resume it."""
     folder = RunFolder(root / "toy-1") if (root / "toy-1").is_dir() else create_run("toy", root)
     planned = toy_plan()
     with run_lock(folder):
@@ -76,19 +76,19 @@ def toy_sitting(root: Path) -> None:
             execute(resumption.plan, folder, device=resumption.device, store=DataStore(), resumption=resumption)
 
 
-def image_sitting(root: Path) -> None:
-    """Do the run of `root`'s spec, or go on with it."""
+def run_images(root: Path) -> None:
+    """Execute the run of `root`'s spec, or resume it."""
     folder = RunFolder(root / "runs" / "killed-1")
     if folder.resolved.exists():
         resume(folder)
         return
-    if folder.path.is_dir():  # killed before it had written what it is
+    if folder.path.is_dir():  # killed before it had written its spec
         folder.path.rename(root / f"begun-{random.random()}")
     run(load(root / "killed.exp"), runs=root / "runs")
 
 
 def write_images(root: Path, workers: int) -> None:
-    """Write a spec and the small pictures that it trains on."""
+    """Write a spec and the small images that it trains on."""
     generator = torch.Generator().manual_seed(3)
     for label in ("cats", "dogs"):
         folder = root / "pictures" / label
@@ -99,8 +99,8 @@ def write_images(root: Path, workers: int) -> None:
     (root / "killed.exp").write_text(IMAGES.format(folder=root / "pictures", workers=workers))
 
 
-def sit(work: Callable[[], None], seconds: float | None) -> int | None:
-    """Let a child work, and kill it after so many seconds; its exit code, or None where the kill came first."""
+def run_process(work: Callable[[], None], seconds: float | None) -> int | None:
+    """Run a child and kill it after so many seconds; return its exit code, or None where it was killed."""
     pid = fork(work, group=True)
     if seconds is not None:
         sleep(seconds)
@@ -110,19 +110,19 @@ def sit(work: Callable[[], None], seconds: float | None) -> int | None:
 
 
 def kill_runs(
-    kills: int, seed: int, prepared: Callable[[Path], None], sitting: Callable[[Path], None], name: str
+    kills: int, seed: int, prepare_root: Callable[[Path], None], work: Callable[[Path], None], name: str
 ) -> Outcome:
-    """Kill at `kills` random moments, run after run; `name` is the run's folder within a root."""
+    """Kill at `kills` random moments, run after run; `name` is the run's folder below a root."""
     moments = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="dotexp-kills-") as place:
         root = Path(place)
-        prepared(root)
+        prepare_root(root)
         whole = root / "whole"
         whole.mkdir()
         _link(root, whole)
         start = perf_counter()
-        if sit(lambda: sitting(whole), None) != 0:
-            raise SystemExit("the run that is left alone failed")
+        if run_process(lambda: work(whole), None) != 0:
+            raise SystemExit("the run that is not killed failed")
         length = perf_counter() - start
         expected = bits(RunFolder(whole / name))
         landed = runs = different = failures = 0
@@ -134,7 +134,7 @@ def kill_runs(
             code, deaths = None, 0
             while code is None:
                 again = landed < kills and deaths <= runs % 3 // 2  # every third run is killed twice
-                code = sit(lambda here=here: sitting(here), moments.uniform(0, length) if again else None)  # type: ignore[misc]
+                code = run_process(lambda here=here: work(here), moments.uniform(0, length) if again else None)  # type: ignore[misc]
                 deaths += code is None
                 landed += code is None
             failures += code != 0
@@ -149,20 +149,20 @@ def _link(root: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Kill, and exit with 1 unless every run ended alike."""
+    """Kill runs; exit with 1 unless all end alike."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="how many kills, half of them in each kind of run")
+    parser.add_argument("--kills", type=int, default=100, help="number of kills, half of them in each kind of run")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read the pictures")
+    parser.add_argument("--workers", type=int, default=2, help="data workers of the image runs")
     arguments = parser.parse_args()
     half = arguments.kills // 2
     torch.set_num_threads(1)
-    toys = kill_runs(arguments.kills - half, arguments.seed, lambda root: None, toy_sitting, "toy-1")
+    toys = kill_runs(arguments.kills - half, arguments.seed, lambda root: None, run_toy, "toy-1")
     print(f"toys in memory: {toys}", flush=True)
     pictures = Outcome(0, 0, 0, 0)
     if half:
         files = lambda root: write_images(root, arguments.workers)  # noqa: E731
-        pictures = kill_runs(half, arguments.seed, files, image_sitting, "runs/killed-1")
+        pictures = kill_runs(half, arguments.seed, files, run_images, "runs/killed-1")
         print(f"pictures with {arguments.workers} workers: {pictures}", flush=True)
     bad = toys.different + toys.failures + pictures.different + pictures.failures
     print(f"{toys.kills + pictures.kills} kills, {toys.runs + pictures.runs} runs, {bad} of them ended otherwise")

@@ -1,4 +1,4 @@
-"""Pages of HTML for tests: read strictly, and what they would load."""
+"""HTML pages parsed strictly, and the resources that they would load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Element:
 
 @dataclass
 class Page(HTMLParser):
-    """Every element of a page, in order; refuses tags that are not closed in their order."""
+    """Elements of a page in order; asserts that tags are closed in order."""
 
     content: str
     elements: list[Element] = field(default_factory=list)
@@ -43,32 +43,32 @@ class Page(HTMLParser):
             self._open.append(element)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take in an element without content."""
+        """Add an element without content."""
         self.elements.append(Element(tag, {name: value or "" for name, value in attrs}))
 
     def handle_endtag(self, tag: str) -> None:
-        """Close an element, which must be the last one opened."""
+        """Close an element, which must be the last opened."""
         if tag in EMPTY:
             return
         assert self._open and self._open[-1].tag == tag, (tag, self._open[-1:])
         self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        """Add text to everything open."""
+        """Add text to all open elements."""
         for element in self._open:
             element.text += data
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """Elements of this tag with these attributes (`class_` for `class`)."""
+        """Return the elements of this tag with these attributes (`class_` for `class`)."""
         wanted = {name.rstrip("_"): value for name, value in attributes.items()}
         return [e for e in self.elements if e.tag == tag and wanted.items() <= e.attributes.items()]
 
     def titles(self) -> list[str]:
-        """Titles of the sections."""
+        """Return the titles of the sections."""
         return [element.text for element in self.all("h2")]
 
     def loads(self) -> list[str]:
-        """Whatever the page names to be loaded or gone to, its own places and what it holds itself left out."""
+        """Return all link and resource targets except anchors and data URLs."""
         named = [value for e in self.elements for name, value in e.attributes.items() if name in LOADING]
         return [value for value in named if not value.startswith(("#", "data:"))]
 

@@ -1,4 +1,4 @@
-"""spec-runner called in the test's own process."""
+"""spec-runner, called in the test's own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK += "\nruntime(threads = 1)\n"
 
 @dataclass
 class Done:
-    """What a command answered."""
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -27,7 +27,7 @@ class Done:
 
 
 def runner(*arguments: str, folder: Path, text: str | bytes = "") -> Done:
-    """Call spec-runner in this process, from a folder, with text on its standard input."""
+    """Call spec-runner in this process, in a folder, with text on its standard input."""
     given = text.encode() if isinstance(text, str) else text
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
         patch.chdir(folder)

@@ -170,7 +170,7 @@ def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 def test_another_timm_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "list_models", lambda *_, **__: ["resnet50"])
-    assert f"the models of timm {version()} are known" in str(refusal("resnet18", None))
+    assert f"dotexp knows the models of timm {version()}" in str(refusal("resnet18", None))
 
 
 @pytest.mark.process
@@ -195,7 +195,7 @@ def test_check_imports_neither_timm_nor_torch(tmp_path: Path) -> None:
         ('timm_body("resnet_18")', '"resnet_18"', "did you mean resnet18"),
         ('timm_body("qqqqqqqq")', '"qqqqqqqq"', "are known"),
         ('timm_body("resnet18.a9_in1k")', '"resnet18.a9_in1k"', "it has a1_in1k, a2_in1k"),
-        ('timm_body("resnet18", image_size = 64)', "64", "is told of no size"),
+        ('timm_body("resnet18", image_size = 64)', "64", "leave image_size out"),
         ('timm_body("resnet18", weights = imagenet1k)', "imagenet1k", "unknown name"),
     ],
 )
