@@ -238,7 +238,6 @@ def test_what_arrives_while_the_model_is_busy_is_its_next_batch() -> None:
         return found
 
     found = asyncio.run(main())
-    assert batches == [[0, 1, 2], [4, 5, 6, 7], [8, 9]] or batches[0][0] == 0
     assert sorted(job for batch in batches for job in batch) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert max(map(len, batches)) <= 4
     assert isinstance(found[3], asyncio.CancelledError) and isinstance(found[7], ValueError)

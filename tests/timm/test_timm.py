@@ -164,7 +164,7 @@ def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "timm", None)
     error = refusal("resnet18", None)
     assert error.problem.code == "E213"
-    assert "timm is not installed" in str(error) or "which is not installed" in str(error)
+    assert "`timm_body` needs timm, which is not installed" in str(error)
     assert "dotexp[timm]" in error.problem.help
 
 

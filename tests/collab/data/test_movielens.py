@@ -98,7 +98,8 @@ def test_a_folder_that_is_there_is_read_with_titles_and_features(tmp_path: Path)
     facts = data.facts
     assert (facts.train, facts.valid, facts.entities["users"], facts.entities["items"]) == (50, 10, 9, 7)
     assert facts.vocabulary["titles"] == {str(k): f"Film {k}é (199{k})" for k in range(1, 8)}
-    assert "5" in facts.vocabulary["item_features"]["names"] or "6" in facts.vocabulary["item_features"]["names"]
+    numbers, years = [str(k) for k in range(6, 13)], [f"2:{k}" for k in range(7)]
+    assert facts.vocabulary["item_features"]["names"] == [*numbers, *years]
     assert len(facts.vocabulary["item_features"]["lists"]) == 7 and len(facts.vocabulary["user_features"]["lists"]) == 9
     assert {"2=F", "2=M", "3=writer"} <= set(facts.vocabulary["user_features"]["names"])
     assert sum(facts.vocabulary["item_counts"]) == 50
