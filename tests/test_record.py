@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dotexp.record import Record
+from dotexp.record import Record, values_of
 
 
 class Point(Record):
@@ -42,3 +42,4 @@ def test_a_record_does_not_change_and_a_copy_may_differ() -> None:
         point.x = 2  # type: ignore[misc]
     assert point.replace(y=7) == Point(1, 7)
     assert point == Point(1)
+    assert values_of(Named(1)) == {"x": 1, "y": 5, "name": "here"}

@@ -38,8 +38,7 @@ class Record:
         return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
-        pairs = zip(self._fields, self._values(), strict=True)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in pairs)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values_of(self).items())})"
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self._fields)
@@ -47,3 +46,8 @@ class Record:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values in some fields."""
         return type(self)(**{**self.__dict__, **changes})
+
+
+def values_of(record: Record) -> dict[str, Any]:
+    """Return the value of each of a record's fields."""
+    return {name: getattr(record, name) for name in record._fields}

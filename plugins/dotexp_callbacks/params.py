@@ -1,7 +1,5 @@
 """Parameters, facts and checks of the callbacks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self

@@ -1,7 +1,5 @@
 """Stages that fine-tune a pretrained body. No torch."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from dotexp import Component, ComponentTemplate, Params, Positional, StageTemplate

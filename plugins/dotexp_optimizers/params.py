@@ -1,7 +1,5 @@
 """Parameters and facts of the optimizers."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

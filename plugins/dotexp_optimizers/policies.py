@@ -4,14 +4,12 @@ A schedule gives the factor on the peak learning rate at step `i`, from 0, of `n
 so that the end of a curve is approached and never reached. The curves are fastai v2's.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from math import cos, pi
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import Component, LearningRate, Percent, PolicyParams, Positional, Schedule
 from pydantic import Field, model_validator
@@ -138,7 +136,7 @@ class SgdrParams(PolicyParams):
         return tuple(accumulate(first * self.cycle_mult**k for k in range(self.cycles)))
 
     @model_validator(mode="after")
-    def _bounded(self) -> SgdrParams:
+    def _bounded(self) -> Self:
         if self.total_epochs > MOST_EPOCHS:
             raise ValueError(f"{self.cycles} cycles make more than {MOST_EPOCHS} epochs")
         return self

@@ -1,7 +1,5 @@
 """Learning rates by layer group. No torch."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from dotexp import Component, Params, Positional

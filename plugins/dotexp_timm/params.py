@@ -1,11 +1,9 @@
 """Parameters and facts of timm's models as bodies. Needs neither timm nor torch."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import BodyFacts, BodyParams, Component, LayerGroup, OfKind, Positional, Use
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -62,7 +60,7 @@ class TimmBodyParams(BodyParams):
         return image_size
 
     @model_validator(mode="after")
-    def _published(self) -> TimmBodyParams:
+    def _published(self) -> Self:
         if self.weights is Pretrained.imagenet and not self.network.tags:
             raise ValueError(f"timm has no weights for {self.network.name}: give weights = none, or a file's path")
         return self

@@ -301,4 +301,4 @@ def test_a_stage_is_found_by_name_or_by_being_alone(tmp_path: Path) -> None:
         stage_of(experiment, None)
     with pytest.raises(UsageError, match="there is no stage `hed`: the experiment's are head, other"):
         stage_of(experiment, "hed")
-    assert stage_of(experiment.model_copy(update={"stages": experiment.stages[1:]}), None).name == "other"
+    assert stage_of(experiment.replace(stages=experiment.stages[1:]), None).name == "other"

@@ -7,9 +7,12 @@ import tomllib
 import types
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from typing import Any
 
+import pluggy
 import pytest
 from dotexp import API, Component, OptimizerFacts, Params, hookimpl
+from dotexp.components.hookspecs import hookspec
 from dotexp.components.registry import Registry, load_registry
 from dotexp.version import __version__
 from paths import REPOSITORY
@@ -152,3 +155,22 @@ def test_a_plugin_that_asks_for_another_api_is_told_of_and_not_loaded(
         assert [p.error for p in registry.broken] == (
             [] if fine else [f"TypeError: it asks for API {asked} of dotexp, and dotexp {__version__} has API {API}"]
         )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"tryfirst": True}, {"wrapper": True, "specname": "dotexp_run_ended"}], ids=str
+)
+def test_hooks_are_marked_as_pluggy_marks_them(options: dict[str, Any]) -> None:
+    def one() -> None: ...
+    def two() -> None: ...
+
+    pluggy.HookimplMarker("dotexp")(one, **options)
+    assert hookimpl(two, **options) is two and hookimpl(**options)(two) is two
+    assert vars(two) == vars(one)
+    pluggy.HookspecMarker("dotexp")(one)
+    assert vars(hookspec(two)) == vars(one)
+
+
+def test_an_option_that_pluggy_does_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match="hookimpl has no option first"):
+        hookimpl(first=True)(print)

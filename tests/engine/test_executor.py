@@ -506,6 +506,6 @@ def test_bf16_trains_float32_weights(tmp_path: Path) -> None:
 
 
 def test_layers_other_than_planned_are_refused() -> None:
-    model = plan().model.model_copy(update={"layers": ("stem", "head")})
+    model = plan().model.replace(layers=("stem", "head"))
     with pytest.raises(RunError, match="layers are stem, deep, head; planned were stem, head"):
         build_network(model, plan().facts, 0)

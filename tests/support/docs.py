@@ -84,7 +84,7 @@ def _first_sentence(module: str, name: str) -> str:
     """First sentence of what stands behind a name's definition."""
     body = ast.parse(inspect.getsource(import_module(module))).body
     for node, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name and ast.get_docstring(node):
             return _sentence(ast.get_docstring(node))
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             assert isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant), name

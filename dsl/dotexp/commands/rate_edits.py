@@ -18,6 +18,7 @@ from dotexp.language.literals import number_value
 from dotexp.language.source import Source, Span, source_from_text
 from dotexp.language.syntax_tree import Argument, Call, ListValue, MapValue, Number, Param, Value, Word
 from dotexp.planning.stages import peak_rates
+from dotexp.record import values_of
 
 _CLOSE = 0.01  # numbers are written with three digits
 
@@ -229,9 +230,8 @@ def _times(old: float | None, new: float | None, factor: float) -> bool:
 
 def _others(before: Experiment, after: Experiment, stage: str) -> tuple[str, ...]:
     """What of an experiment changed beside a stage's learning rate."""
-    names = [name for name in Experiment.model_fields if name != "stages"]
-    old, new = dict(before), dict(after)
-    changed = [f"`{name}`" for name in names if old[name] != new[name]]
+    old, new = values_of(before), values_of(after)
+    changed = [f"`{name}`" for name in old if name != "stages" and old[name] != new[name]]
     pairs = zip(before.stages, after.stages, strict=True)
     return (*changed, *(f"stage `{one.name}`" for one, two in pairs if one != two and one.name != stage))
 

@@ -1,7 +1,5 @@
 """Bases of parameter models, one for each kind whose parameters the engine reads."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

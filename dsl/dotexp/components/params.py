@@ -1,10 +1,8 @@
 """Bases and marks of parameter models."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -92,7 +90,7 @@ class Range(BaseModel):
     high: float
 
     @model_validator(mode="after")
-    def _in_order(self) -> Range:
+    def _in_order(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"a range runs from the lower number to the higher one: {self.high:g}..{self.low:g}")
         return self

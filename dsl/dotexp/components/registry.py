@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
-
-import pluggy
+from typing import TYPE_CHECKING, Any
 
 from dotexp.components import builtins, hookspecs
 from dotexp.components.component import Component, ComponentModule
@@ -17,6 +15,9 @@ from dotexp.components.provider import BUILTIN, Provider, check_declared
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.version import API, __version__
+
+if TYPE_CHECKING:
+    import pluggy
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ class Registry:
 
     def listeners(self) -> pluggy.PluginManager:
         """Plugin manager of the plugins that work, to call their life-cycle hooks with."""
-        manager = _manager()
+        import pluggy  # by what listens, not by the light commands
+
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
         for provider in self.providers:
             if provider.module is not None and not provider.error:
                 manager.register(provider.module, name=provider.name)
@@ -167,9 +171,3 @@ def _called(module: Any, hook: str, wanted: type[Any] | tuple[type[Any], ...]) -
 
 
 _HOOKS = tuple(name for name in dir(hookspecs) if name.startswith("dotexp_"))
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    return manager

@@ -1,25 +1,17 @@
 """A resolved experiment: every name looked up, every default filled in, nothing opened yet."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dotexp.components.component import Use
 from dotexp.components.facts import LayerGroup
 from dotexp.components.params import Params
 from dotexp.language.keywords import TOP, Form, in_place
+from dotexp.record import Record
 
 LANGUAGE_VERSION = 1
-
-
-class Frozen(BaseModel):
-    """Base of the values here: immutable, nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
 
 class Kept(StrEnum):
@@ -29,36 +21,32 @@ class Kept(StrEnum):
     norm = "norm"
 
 
-class Unfreeze(Frozen):
+class Unfreeze(Record):
     """Every layer trains."""
 
-    kind: Literal["unfreeze"] = "unfreeze"
 
-
-class FreezeBefore(Frozen):
+class FreezeBefore(Record):
     """Every layer before `layer` is frozen: `freeze before layer4`."""
 
-    kind: Literal["before"] = "before"
     layer: str
     kept: Kept | None = None
 
 
-class LayerSpan(Frozen):
+class LayerSpan(Record):
     """Layers from `first` to `last`, or one layer, or a group (or `body`) by name when `last` is None."""
 
     first: str
     last: str | None = None
 
 
-class FreezeLayers(Frozen):
+class FreezeLayers(Record):
     """The named layers, ranges and groups are frozen: `freeze stem..layer1, head`."""
 
-    kind: Literal["layers"] = "layers"
     items: tuple[LayerSpan, ...]
     kept: Kept | None = None
 
 
-Freeze = Annotated[Unfreeze | FreezeBefore | FreezeLayers, Field(discriminator="kind")]
+Freeze = Unfreeze | FreezeBefore | FreezeLayers
 
 
 class Device(StrEnum):
@@ -120,42 +108,42 @@ class Runtime(Params):
     without: tuple[RewriteName, ...] = Field((), description="rewrites that `plan` shows and that are not wanted")
 
 
-class Model(Frozen):
+class Model(Record):
     """What is trained: a body with a head, or a whole model; its layers in order and its learning-rate groups."""
 
+    layers: tuple[str, ...]
+    groups: tuple[LayerGroup, ...]
     body: Use | None = None
     head: Use | None = None
     whole: Use | None = None
-    layers: tuple[str, ...]
-    groups: tuple[LayerGroup, ...]
 
 
-class Stage(Frozen):
+class Stage(Record):
     """One stage with everything in force in it."""
 
     name: str
-    freeze: Freeze = Unfreeze()
     data: Use
     loss: Use
     optimizer: Use
     fit: Use
+    freeze: Freeze = Unfreeze()
     callbacks: tuple[Use, ...] = ()
 
 
-class Experiment(Frozen):
+class Experiment(Record):
     """A whole experiment, resolved."""
 
     name: str
-    description: str = ""
-    seed: int = Field(42, ge=0, lt=2**63)
     data: Use
     model: Model
     loss: Use
     optimizer: Use
+    stages: tuple[Stage, ...]
+    description: str = ""
+    seed: int = 42
     metrics: tuple[Use, ...] = ()
     callbacks: tuple[Use, ...] = ()
     reports: tuple[Use, ...] = ()
-    stages: tuple[Stage, ...]
     runtime: Runtime = Runtime()
 
 

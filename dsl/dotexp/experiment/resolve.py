@@ -22,6 +22,7 @@ from dotexp.language.keywords import STAGE, TOP, in_place
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import Document, Extends, Param, Value
+from dotexp.record import values_of
 
 
 class Resolved(NamedTuple):
@@ -108,7 +109,7 @@ def _report_idle(
 def _effective(experiment: Experiment) -> tuple[Any, ...]:
     """What of an experiment a run depends on: of what a stage may replace, what is in force in the stages."""
     replaced = {each.field for each in in_place(STAGE) if TOP in each.places} - {"data"}
-    return tuple(value for name, value in experiment if name not in replaced)
+    return tuple(value for name, value in values_of(experiment).items() if name not in replaced)
 
 
 def _in_order(diagnostics: Sequence[Diagnostic], expansions: Collection[Span]) -> tuple[Diagnostic, ...]:

@@ -34,7 +34,7 @@ def _without_local_weights(experiment: Experiment) -> Experiment:
     if body is None or not isinstance(body.params, BodyParams) or isinstance(body.params.weights, Enum | None):
         return experiment
     bare = replace(body, params=body.params.model_copy(update={"weights": None}))
-    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"body": bare})})
+    return experiment.replace(model=experiment.model.replace(body=bare))
 
 
 def _paths(value: Any) -> Iterator[Path]:

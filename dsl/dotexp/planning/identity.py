@@ -11,14 +11,14 @@ def identity_text(experiment: Experiment) -> str:
 
     The device and the threads that a run really had are in its environment.
     """
-    return as_text(experiment.model_copy(update={"runtime": _numeric(experiment.runtime)}))
+    return as_text(experiment.replace(runtime=_numeric(experiment.runtime)))
 
 
 def start_text(experiment: Experiment, index: int) -> str:
     """Write what the weights at the start of stage `index`, from 0, depend on: data, model and the stages before."""
     plain = {"name": "any", "description": "", "metrics": (), "reports": ()}
     stages = experiment.stages[:index]
-    return as_text(experiment.model_copy(update={**plain, "runtime": _numeric(experiment.runtime), "stages": stages}))
+    return as_text(experiment.replace(**plain, runtime=_numeric(experiment.runtime), stages=stages))
 
 
 def _numeric(runtime: Runtime) -> Runtime:

@@ -115,8 +115,8 @@ class _Planner:
             raise SpecError(self.collector.sorted()) from error
         pinned = replace(weights, params=RunWeights(run=str(folder)))
         params = body.params.model_copy(update={"weights": pinned})
-        model = experiment.model.model_copy(update={"body": replace(body, params=params)})
-        return experiment.model_copy(update={"model": model})
+        model = experiment.model.replace(body=replace(body, params=params))
+        return experiment.replace(model=model)
 
     def facts(self, place: str, use: Use, seed: int) -> DataFacts | None:
         """Facts of one data component; None, with the problem reported, where it cannot be opened."""

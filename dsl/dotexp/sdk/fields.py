@@ -1,7 +1,5 @@
 """Types of parameters that several plugins share: counts and fractions of examples, and how a table is written."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

@@ -1,10 +1,8 @@
 """Parameters of the ratings data and of its splits."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import (
     Component,
@@ -95,7 +93,7 @@ class FoldParams(Params):
     n: Annotated[int, Positional()] = Field(1, ge=1, le=1000, description="which of them is held out, from 1")
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> FoldParams:
+    def _one_of_them(self) -> Self:
         if self.n > self.k:
             raise ValueError(f"n counts the parts from 1 to k, and {self.n} is more than {self.k}")
         return self
@@ -126,7 +124,7 @@ class FeatureTableParams(Params):
     encoding: Encoding = Field("utf-8", description="encoding of the text")
 
     @model_validator(mode="after")
-    def _something_once(self) -> FeatureTableParams:
+    def _something_once(self) -> Self:
         chosen = [self.id, *self.categories, *self.flags, *self.lists, *self.numbers, *self.years]
         if len(chosen) == 1:
             raise ValueError("no column is named: categories, flags, lists, numbers or years")
@@ -181,7 +179,7 @@ class RatingsParams(DataParams):
     )
 
     @model_validator(mode="after")
-    def _distinct_columns(self) -> RatingsParams:
+    def _distinct_columns(self) -> Self:
         if len({self.user, self.item, self.rating}) < 3:
             raise ValueError("user, item and rating are three columns, and two of these are the same one")
         if self.items is not None and self.item_id == self.title:
@@ -243,7 +241,7 @@ class LatentRatingsParams(DataParams):
     )
 
     @model_validator(mode="after")
-    def _fits_in_memory(self) -> LatentRatingsParams:
+    def _fits_in_memory(self) -> Self:
         if self.users * self.items * self.density > 2 * 10**8:
             raise ValueError(f"{self.density:g} of {self.users} users by {self.items} items: over 200 million ratings")
         if (self.users + self.items) * self.factors > 10**9:

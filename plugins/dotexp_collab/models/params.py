@@ -1,9 +1,7 @@
 """Parameters of the models of ratings."""
 
-from __future__ import annotations
-
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import Component, LayerGroup, ModelFacts, Params, Percent, Positional, Range
 from pydantic import AfterValidator, Field, model_validator
@@ -42,7 +40,7 @@ class RangeParams(Params):
     bounded: bool = Field(True, description="whether a sigmoid bounds the prediction; false: a plain sum")
 
     @model_validator(mode="after")
-    def _one_way_or_the_other(self) -> RangeParams:
+    def _one_way_or_the_other(self) -> Self:
         if self.y_range is not None and not self.bounded:
             raise ValueError("y_range bounds the prediction, and bounded = false says that nothing does")
         return self
@@ -133,7 +131,7 @@ class EmbeddingNnParams(RatingModelParams):
     )
 
     @model_validator(mode="after")
-    def _one_a_layer(self) -> EmbeddingNnParams:
+    def _one_a_layer(self) -> Self:
         if isinstance(self.dropout, tuple) and len(self.dropout) != len(self.layers):
             raise ValueError(f"{len(self.layers)} hidden layers and {len(self.dropout)} shares of dropout")
         return self

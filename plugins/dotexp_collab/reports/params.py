@@ -1,7 +1,5 @@
 """Parameters of the reports on what a collaborative-filtering model has learned."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from dotexp import Component, Params, Positional, ReportFacts

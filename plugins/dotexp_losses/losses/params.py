@@ -1,7 +1,5 @@
 """Parameters of the losses."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

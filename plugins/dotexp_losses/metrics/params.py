@@ -1,7 +1,5 @@
 """Parameters of the metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Parameters of the ranking metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

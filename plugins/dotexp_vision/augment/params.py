@@ -1,9 +1,7 @@
 """Parameters of the transforms; the defaults are fastai's `aug_transforms`."""
 
-from __future__ import annotations
-
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import Component, Params, Percent, Positional
 from pydantic import Field, model_validator
@@ -119,7 +117,7 @@ class RandomErasingParams(Params):
     fill: Fill = Field(Fill.noise, description="what covers it: noise, grey or black")
 
     @model_validator(mode="after")
-    def _in_order(self) -> RandomErasingParams:
+    def _in_order(self) -> Self:
         if self.min_area > self.max_area:
             raise ValueError(f"min_area, {self.min_area:g}, is larger than max_area, {self.max_area:g}")
         return self

@@ -1,10 +1,8 @@
 """Parameters of image data that something else than folders labels: a table, or a data set of torchvision's."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import Component, DataSignature, OfKind, OncePerExperiment, Params, Positional, Use
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
@@ -75,7 +73,7 @@ class ImageListParams(ImageParams):
     )
 
     @model_validator(mode="after")
-    def _one_task(self) -> ImageListParams:
+    def _one_task(self) -> Self:
         if self.target is not None and (self.label is not None or self.label_separator is not None):
             raise ValueError("target is what is learned, and so is label: give one of them")
         if isinstance(self.target, tuple) and not 0 < len(set(self.target)) == len(self.target):
@@ -132,7 +130,7 @@ class TorchvisionDatasetParams(ImageParams):
     )
 
     @model_validator(mode="after")
-    def _parts_exist(self) -> TorchvisionDatasetParams:
+    def _parts_exist(self) -> Self:
         if self.root is None and self.name != "FakeData":
             raise ValueError(f"root says in which folder the files of {self.name} are")
         first, *others = self.known.parts

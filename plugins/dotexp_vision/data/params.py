@@ -1,7 +1,5 @@
 """Parameters of the image data."""
 
-from __future__ import annotations
-
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -157,7 +155,7 @@ class DigitsParams(ImageDataParams):
     size: int = Field(32, ge=8, le=512, description="side of the image that the model sees, in pixels")
 
     @model_validator(mode="after")
-    def _some_digits(self) -> DigitsParams:
+    def _some_digits(self) -> Self:
         if isinstance(self.classes, Range):
             low, high = self.classes.low, self.classes.high
             if not (low.is_integer() and high.is_integer() and low >= 0 and high <= 9):

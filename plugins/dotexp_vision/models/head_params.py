@@ -1,9 +1,7 @@
 """Parameters of the heads."""
 
-from __future__ import annotations
-
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from dotexp import Component, Facts, ForTasks, Params, Percent, Positional, Range
 from pydantic import Field, model_validator
@@ -45,7 +43,7 @@ class MlpParams(Params):
     )
 
     @model_validator(mode="after")
-    def _one_dropout_a_layer(self) -> MlpParams:
+    def _one_dropout_a_layer(self) -> Self:
         layers = len(self.hidden) + 1
         if isinstance(self.dropout, tuple) and len(self.dropout) != layers:
             raise ValueError(

@@ -1,7 +1,5 @@
 """Parameters of the bodies."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache

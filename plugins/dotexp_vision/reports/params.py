@@ -1,7 +1,5 @@
 """Parameters of the reports on what a classifier gets right and wrong."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from dotexp import Component, Params, Percent, Positional, ReportFacts

@@ -125,7 +125,7 @@ def without_weights(model: Model) -> Model:
     if body is None or not isinstance(body.params, BodyParams) or body.params.weights is None:
         return model
     bare = replace(body, params=body.params.model_copy(update={"weights": None}))
-    return model.model_copy(update={"body": bare})
+    return model.replace(body=bare)
 
 
 def run_weights(params: Params) -> RunWeights | None:
