@@ -97,6 +97,26 @@ def test_an_answer_that_could_not_be_printed_is_a_failure_and_a_pipe_that_was_cl
         assert spec_runner(films, "check", "bad.exp", out=Full(5, error), patch=monkeypatch)[0] == 2
 
 
+def test_work_that_is_on_disk_is_done_whatever_standard_output_takes(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code(*arguments: str) -> int:
+        full = Full(0, OSError(28, "No space left on device"))
+        return spec_runner(films, *arguments, out=full, patch=monkeypatch)[0]
+
+    assert code("run", "films.exp") == 0
+    (films / "pairs.csv").write_text("1,2\n3,4\n")
+    assert code("predict", "films", "pairs.csv", "--out", "answers.jsonl") == 0
+    assert len((films / "answers.jsonl").read_text().splitlines()) == 2
+    assert code("predict", "films", "pairs.csv") == 1
+    assert code("report", "films") == 0 and code("verify", "films") == 0
+    assert code("new", "more") == 0 and (films / "more.exp").exists()
+    assert code("lr-find", "films.exp", "--steps", "10", "--out", "curve.svg") == 0 and (films / "curve.svg").exists()
+    assert code("lr-find", "films.exp", "--steps", "10") == 1
+    assert code("runs", "ls") == 1
+    assert code("runs", "rm", "films-1", "--yes") == 0 and not (films / "runs/films-1").exists()
+
+
 def test_a_prediction_that_nobody_reads_stops(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dotexp.commands.workspace import Workspace
 
@@ -130,8 +150,9 @@ def test_full_and_closed_descriptors(films: Path) -> None:
         done = process(films, "run", "films.exp", stdout=full, stderr=full)
         assert done.wait() == 0
         assert process(films, "check", "films.exp", stdout=full, stderr=full).wait() == 1
-    closed = f"exec {sys.executable} -m dotexp.cli run films.exp >&- 2>&-"
-    assert subprocess.run(["sh", "-c", closed], cwd=films, check=False).returncode == 0
+    for command, code in (("run films.exp", 0), ("check films.exp", 0), ("check nothing.exp", 2)):
+        closed = f"exec {sys.executable} -m dotexp.cli {command} >&- 2>&-"
+        assert subprocess.run(["sh", "-c", closed], cwd=films, check=False).returncode == code
     for name in ("films-1", "films-2"):
         assert json.loads((films / f"runs/{name}/result.json").read_text())["status"] == "finished"
 

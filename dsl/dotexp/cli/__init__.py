@@ -6,12 +6,11 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 
 import click
 
+from dotexp.cli.session import Session
 from dotexp.cli.streams import standard_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -40,23 +39,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 LIGHT = ("check", "resolve", "show", "plugins", "schema", "new")
 """Commands that take a moment and need little memory."""
 
-DONE_ON_DISK = ("run", "resume", "verify", "report", "new", "runs rm")
-"""Commands whose work is not what they print: a standard output that fails does not change their exit code."""
 
-
-@dataclass
-class Session:
-    """A call of the command line: whether faults show Python's traceback, and the command that was called."""
-
-    traceback: bool = False
-    command: str = ""
-
-
-def _note_call(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _note_traceback(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     session = ctx.find_object(Session)
     if session is not None:
         session.traceback = session.traceback or value
-        session.command = ctx.command_path.removeprefix(f"{ctx.find_root().command_path} ")
 
 
 def _with_traceback(command: click.Command) -> click.Command:
@@ -64,7 +51,7 @@ def _with_traceback(command: click.Command) -> click.Command:
     if all(parameter.name != "traceback" for parameter in command.params):
         command.params.append(
             click.Option(
-                ["--traceback"], is_flag=True, is_eager=True, expose_value=False, callback=_note_call,
+                ["--traceback"], is_flag=True, is_eager=True, expose_value=False, callback=_note_traceback,
                 help="Show Python's traceback of a fault.",
             )
         )  # fmt: skip
@@ -122,7 +109,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_note_call,
+    callback=_note_traceback,
     envvar="DOTEXP_TRACEBACK",
     help="Show Python's traceback of a fault.",
 )
@@ -148,10 +135,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for pydantic's own takes a tenth of a check
     code = call(sys.argv[1:])
     if light:
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)  # taking every module down again takes a fifth of a check's time
+        os._exit(code)  # the streams are flushed, and taking every module down again takes a fifth of a check's time
     sys.exit(code)
 
 
@@ -162,9 +146,8 @@ def call(arguments: Sequence[str]) -> int:
         code = _call(arguments, session)
         out.flush()
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
-            done = session.command in DONE_ON_DISK
-            err.write(f"{'warning' if done else 'error'}: standard output: {_reason(out.failure)}\n")
-            code = code or (0 if done else 1)
+            err.write(f"{'warning' if session.work_done else 'error'}: standard output: {_reason(out.failure)}\n")
+            code = code or (0 if session.work_done else 1)
     return code
 
 

@@ -24,14 +24,14 @@ from dotexp.runs.results import EpochRow, RunResult
 
 
 class Bar:
-    """A bar on standard error with rows done and the time left; on no terminal, nothing."""
+    """A progress bar on standard error from the first update on, with the time left; none outside a terminal."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unit: str) -> None:
         console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
         times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
         self._progress = Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(name, total=None)
+        self._task = self._progress.add_task(name, total=None, visible=False)
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -41,12 +41,12 @@ class Bar:
         self._progress.stop()
 
     def update(self, done: int, total: int | None) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=done, total=total)
+        """Update the bar; None: the total is not known."""
+        self._progress.update(self._task, completed=done, total=total, visible=True)
 
 
 class Display:
-    """Listens to a run and shows it; on a terminal with a bar, elsewhere as plain lines."""
+    """Prints a run's progress: on a terminal with a bar, elsewhere as plain lines."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,7 +55,7 @@ class Display:
         self._header: tuple[str, ...] = ()
 
     def run_started(self, plan: Plan, run: RunFolder) -> None:
-        """Say what starts."""
+        """Print the run's name and its counts."""
         facts = plan.facts
         read = [counted_plural(count, name) for name, count in facts.summary.items()]
         parameters = counted(plan.parameters, "parameter")
@@ -64,7 +64,7 @@ class Display:
         self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.metrics), "seconds")
 
     def stage_started(self, name: str, steps: int) -> None:
-        """Open the stage's table and bar."""
+        """Print the stage's table header and start its progress bar."""
         self._stop()
         self._console.print(f"stage {name}", markup=False, style="bold")
         self._console.print(_line(self._header), markup=False)
@@ -76,7 +76,7 @@ class Display:
             self._progress.start()
 
     def progress(self, step: int) -> None:
-        """Move the bar."""
+        """Update the progress bar."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=step)
 
@@ -93,7 +93,7 @@ class Display:
         self._console.print(f"warning: {message}", markup=False, style="yellow")
 
     def run_ended(self, result: RunResult) -> None:
-        """Take the bar away."""
+        """Stop the progress bar."""
         self._stop()
 
     def _stop(self) -> None:

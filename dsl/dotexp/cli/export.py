@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said, set_option
+from dotexp.cli.session import note_work_done
 from dotexp.commands.workspace import Workspace
 from dotexp.export.formats import Format, Quantized
 
@@ -49,6 +50,7 @@ def command(
     are validation examples: --set says where the data is now, and --sample gives inputs in place of it.
     """
     exported = Workspace(root).export(run, to, out, set=overrides, samples=samples, quantize=quantize)
+    note_work_done()
     if as_json:
         print_json(exported.as_json())
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import click
 
 from dotexp.cli.lr_find_view import FORMATS, as_text, write_figure
 from dotexp.cli.output import device_option, json_option, print_json, print_warnings, runs_option, set_option
+from dotexp.cli.session import note_work_done
 from dotexp.commands.rate_edits import Written, scaled_rate, write_rate
 from dotexp.commands.workspace import Workspace
 from dotexp.components.registry import Registry
@@ -62,21 +61,24 @@ def command(
     sweep moves the rate of the last group that trains. No run changes, and the spec does with --write alone.
     """
     _check_out(out)
-    from dotexp.cli.display import Display
+    from dotexp.cli.display import Bar, Display
 
     workspace = Workspace(root, device)
     resolved = workspace.load(spec, overrides)
-    with _bar(steps) as progress:
+    with Bar("sweep", "steps") as bar:
         found = workspace.lr_find(
-            resolved, stage, run=run, steps=steps, first=first, last=last, listener=Display(), progress=progress,
-            notify=print_warnings,
+            resolved, stage, run=run, steps=steps, first=first, last=last, listener=Display(),
+            progress=lambda step: bar.update(step, steps), notify=print_warnings,
         )  # fmt: skip
     chosen = Rule(suggestion)
     if out is not None:
         write_figure(found, out)
+        note_work_done()
     if not as_json:
         click.echo(as_text(found, chosen))
     written = _write(resolved, found, chosen, workspace.registry) if write else None
+    if written is not None:
+        note_work_done()
     if as_json:
         print_json(_json(found, chosen, written))
     elif written is not None:
@@ -90,17 +92,6 @@ def _check_out(out: Path | None) -> None:
         raise UsageError(f"{out} should end in {', '.join(f'.{each}' for each in FORMATS[:-1])} or .{FORMATS[-1]}")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}")
-
-
-@contextmanager
-def _bar(steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, from the first step on, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
-        task = bar.add_task("sweep", total=steps, visible=False)
-        yield lambda step: bar.update(task, completed=step, visible=True)
 
 
 def _write(resolved: Resolved, found: LrFind, chosen: Rule, registry: Registry) -> Written:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dotexp.cli.session import note_work_done
 from dotexp.language.diagnostics import UsageError
 
 KINDS = ("images", "digits", "ratings")
@@ -31,4 +32,5 @@ def command(path: Path, kind: str) -> None:
         raise UsageError(f"{path} is there already") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    note_work_done()
     click.echo(f"wrote {path}\n  next: spec-runner check {path}")

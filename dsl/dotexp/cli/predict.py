@@ -17,10 +17,12 @@ from dotexp.cli.output import (
     runs_option,
     set_option,
 )
+from dotexp.cli.session import note_work_done
 from dotexp.cli.streams import output_failed
 from dotexp.commands.recommending import recommend, similar_items
 from dotexp.commands.workspace import Workspace
 from dotexp.export.predictor import Prediction
+from dotexp.language.wording import counted
 
 _SHOWN = 5
 
@@ -100,15 +102,16 @@ def command(
 def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Path, as_json: bool) -> None:
     from dotexp.cli.display import Bar
 
-    with Bar("predicting") as bar:
+    with Bar("predicting", "rows") as bar:
         written = workspace.predict_into(run, inputs, out, progress=bar.update)
+    note_work_done()
     if as_json:
         row = {"path": str(written.path), "rows": written.rows, "errors": written.errors, "resumed": written.resumed}
         print_json({"format_version": 1, **row})
         return
     more = f", {written.errors:,} of them with an error" if written.errors else ""
     resumed = f" ({written.resumed:,} were there already)" if written.resumed else ""
-    click.echo(f"{written.path}: {written.rows:,} row{'s' * (written.rows != 1)}{more}{resumed}")
+    click.echo(f"{written.path}: {counted(written.rows, 'row')}{more}{resumed}")
 
 
 def _require_one_question(

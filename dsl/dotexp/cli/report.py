@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import device_option, json_option, print_json, runs_option, set_option
+from dotexp.cli.session import note_work_done
 from dotexp.commands.workspace import Workspace
 
 
@@ -24,6 +25,7 @@ def command(run: str, overrides: tuple[str, ...], device: str | None, root: Path
     --set 'report=[confusion_matrix, top_losses(20)]'. What could not be reported is a warning, and said in the page.
     """
     written = Workspace(root, device).report(run, overrides)
+    note_work_done()
     for problem in written.problems:
         click.echo(f"warning: {problem}", err=True)
     if as_json:

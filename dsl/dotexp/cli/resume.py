@@ -8,6 +8,7 @@ import click
 
 from dotexp.cli.output import device_option, json_option, print_json, print_warnings, report_option, runs_option
 from dotexp.cli.run import close, row
+from dotexp.cli.session import note_work_done
 from dotexp.commands.references import find_unfinished
 from dotexp.runs.results import Status
 
@@ -35,6 +36,7 @@ def command(run: str, allow_changes: bool, report: bool, device: str | None, roo
     else:
         workspace = Workspace(root, device)
         workspace.resume(folder, allow_changes=allow_changes, listener=Display(), notify=print_warnings, report=report)
+    note_work_done()
     if as_json:
         print_json({"format_version": 1, "runs": [row(folder)]})
     else:

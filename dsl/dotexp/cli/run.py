@@ -16,6 +16,7 @@ from dotexp.cli.output import (
     said,
     set_option,
 )
+from dotexp.cli.session import note_work_done
 from dotexp.commands.workspace import Workspace
 from dotexp.experiment.checking import Overrides
 from dotexp.experiment.overrides import override_of
@@ -58,6 +59,7 @@ def command(
         _offer_to_resume(resolved.experiment.name, root)
         folder = workspace.run(resolved, listener=Display(), notify=print_warnings, report=report)
         folders.append(folder)
+        note_work_done()
         if not as_json:
             close(folder, root)
     if as_json:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
+from dotexp.cli.session import note_work_done
 from dotexp.language.diagnostics import UsageError
 from dotexp.language.wording import counted
 from dotexp.runs.folder import RunFolder, list_runs, open_run
@@ -113,6 +114,7 @@ def rm(runs: tuple[str, ...], yes: bool, root: Path) -> None:
         raise click.exceptions.Exit(1)
     for folder in folders:
         remove_run(folder)
+        note_work_done()
         click.echo(f"removed {folder.path}")
 
 

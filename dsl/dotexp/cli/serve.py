@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import device_option, runs_option, set_option
+from dotexp.cli.session import note_work_done
 from dotexp.commands.workspace import Workspace
 from dotexp.serve.limits import Limits
 
@@ -16,9 +17,7 @@ _DEFAULTS = Limits()
 @click.command("serve")
 @click.argument("run")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for every network.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one."
-)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option(
     "--batch",
     type=click.IntRange(1, 65536),
@@ -70,6 +69,7 @@ def command(
     limits = Limits(batch=batch, queue=queue, body=max_body, pixels=max_pixels, seconds=timeout)
 
     def started(address: str) -> None:
+        note_work_done()
         click.echo(f"serving {run} at {address} (Ctrl-C ends it)")
 
     Workspace(root, device).serve(run, host=host, port=port, limits=limits, set=overrides, started=started)

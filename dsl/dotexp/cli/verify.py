@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dotexp.cli.output import device_option, json_option, print_json, runs_option
+from dotexp.cli.session import note_work_done
 
 
 @click.command("verify")
@@ -25,6 +26,7 @@ def command(run: str, device: str | None, root: Path, as_json: bool) -> None:
     from dotexp.commands.workspace import Workspace
 
     found = Workspace(root, device).verify(run, listener=Display())
+    note_work_done()
     if as_json:
         same = not found.differences
         answer = {"same": same, "differences": list(found.differences), "changes": list(found.changes)}
