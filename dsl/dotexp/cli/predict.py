@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,9 @@ def command(
     """Predict for image files or folders, for USER:ITEM pairs or files of them, or say what a user may like.
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
-    did not have is given what the model has for such, and marked. --user leaves out what the user has rated in the
-    run's data; where that has moved, --set gives the parameter that names it, such as data.path=NEW. With --out, the
-    same command given again goes on where it was stopped.
+    did not have is given what the model has for such, and marked; an image that cannot be read is a row with its error.
+    --user leaves out what the user has rated in the run's data; where that has moved, --set gives the parameter that
+    names it, such as data.path=NEW. With --out, the same command given again goes on where it was stopped.
     """  # fmt: skip
     _require_one_question(inputs, user, item, top, seen, overrides, tta)
     workspace = Workspace(root, device)
@@ -86,17 +86,27 @@ def command(
         print_rows(rows, "recommendations", {"user": user}, as_json, as_lines)
     elif item is not None:
         print_rows(similar_items(run, item, top or 10, root, device), "similar", {"item": item}, as_json, as_lines)
-    elif as_json and not as_lines:
-        predictions = workspace.predict(run, inputs, tta=tta or 0)
-        print_json({"format_version": 1, "predictions": [each.as_json() for each in predictions]})
     else:
-        for prediction in workspace.iter_predictions(run, inputs, tta=tta or 0):
-            if as_lines:
-                print_json_line(prediction.as_json())
-            else:
-                click.echo(_line(prediction))
-            if output_failed():  # `| head` has what it wants
-                break
+        _predict(workspace.iter_predictions(run, inputs, tta=tta or 0), as_json, as_lines)
+
+
+def _predict(predictions: Iterable[Prediction], as_json: bool, as_lines: bool) -> None:
+    """Print predictions, and count on standard error the inputs that could not be read."""
+    rows, total, errors = [], 0, 0
+    for prediction in predictions:
+        total, errors = total + 1, errors + bool(prediction.error)
+        if as_lines:
+            print_json_line(prediction.as_json())
+        elif as_json:
+            rows.append(prediction.as_json())
+        else:
+            click.echo(_line(prediction))
+        if output_failed():  # `| head` has what it wants
+            return
+    if as_json and not as_lines:
+        print_json({"format_version": 1, "predictions": rows})
+    if errors:
+        click.echo(f"warning: {errors} of {total} inputs could not be read; each is a row with its error", err=True)
 
 
 def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Path, as_json: bool) -> None:
@@ -158,6 +168,8 @@ def _cell(value: object) -> str:
 
 def _line(prediction: Prediction) -> str:
     name = " ".join(str(value) for value in prediction.input.values())
+    if prediction.error:
+        return f"{name}: error: {prediction.error}"
     if prediction.probabilities is not None:
         ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:_SHOWN]
         listed = ", ".join(f"{label} {probability:.4f}" for label, probability in ranked)
@@ -170,4 +182,5 @@ def _line(prediction: Prediction) -> str:
 
 
 def _many(prediction: Prediction) -> tuple[str | float, ...]:
-    return prediction.value if isinstance(prediction.value, tuple) else (prediction.value,)
+    value = prediction.value
+    return value if isinstance(value, tuple) else () if value is None else (value,)

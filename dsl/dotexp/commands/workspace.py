@@ -144,8 +144,9 @@ class Workspace:
     def predict(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> list[Prediction]:
         """Predict for an image file or folder, a `USER:ITEM` pair or a file of them, or for several of these.
 
-        `tta` is a number of passes over augmented images, to average with the plain one. Raises UsageError for inputs
-        that do not exist or are not of the data's kind, or that nothing augments.
+        `tta` is a number of passes over augmented images, to average with the plain one. An image that cannot be read
+        is a prediction with its `error`. Raises UsageError for inputs that do not exist or are not of the data's kind,
+        where none can be read, or where nothing augments them.
         """
         return list(self.iter_predictions(run, inputs, tta=tta))
 

@@ -63,6 +63,8 @@ class StageSequence:
         for index in range(self._done, len(self._plan.stages)):
             self._done = index
             self._train_stage(self._plan.stages[index])
+            left = self._plan.stages[self._done :] or self._plan.stages[-1:]  # a report looks at the last stage's
+            self._store.keep_only([stage.data for stage in left], self._plan.seed)
         self._write_model()
 
     def rescue(self) -> None:
@@ -94,8 +96,6 @@ class StageSequence:
         self._history.applied.append(training.loop.applied)
         self.under_way = None
         self._done += 1
-        left = self._plan.stages[self._done :] or self._plan.stages[-1:]  # a report looks at the last stage's
-        self._store.keep_only([stage.data for stage in left], self._plan.seed)
         self._save()
 
     def _start(self, training: StageRun) -> None:

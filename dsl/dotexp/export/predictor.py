@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +24,30 @@ if TYPE_CHECKING:
     from dotexp.sdk.data import Data, Encoded, Trained
 
 
+Value = str | float | tuple[str, ...] | tuple[float, ...]
+"""A label, labels, a number or numbers."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a run predicts for one input.
 
     `input` names it (a path, a user and an item); `value` is the class, the classes that apply, or the number;
     `probabilities` are by class; `unknown` lists which of a pair's ids the training data did not have, and `stand_in`
-    says what the model took in their place.
+    says what the model took in their place. Where an input cannot be read, `error` says why, and `value` is None.
     """
 
     input: dict[str, Any]
-    value: str | float | tuple[str, ...] | tuple[float, ...]
+    value: Value | None
     probabilities: dict[str, float] | None = None
     unknown: tuple[str, ...] = field(default=())
     stand_in: str = ""
+    error: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """`predict --json`'s row."""
+        if self.error:
+            return {**self.input, "error": self.error}
         row: dict[str, Any] = {**self.input, "value": self.value}
         if self.probabilities is not None:
             row["probabilities"] = self.probabilities
@@ -81,14 +88,34 @@ class Predictor:
         return encoded
 
     def predictions(self, inputs: Sequence[Any], tta: int = 0) -> Iterator[Prediction]:
-        """Yield a prediction for each input, in bounded memory."""
+        """Yield a prediction for each input, in bounded memory; one that cannot be read is a prediction with its error.
+
+        Raises UsageError where no input can be read, and where the data needs all of them to be readable.
+        """
         from dotexp.engine.prediction import outputs_for
 
         encoded = self.encode(inputs)
-        rows = iter(encoded.rows)
-        for outputs in outputs_for(self.restored, encoded, tta):
-            for output in outputs.tolist():
-                yield self.read(next(rows), output)
+        if not encoded.errors_as_rows or encoded.pieces is None:
+            yield from self._answered(encoded.rows, outputs_for(self.restored, encoded, tta))
+            return
+        if tta and encoded.augmented is not None:
+            rows = [row for piece in encoded.pieces(0) for row in piece.rows]
+            readable = self.encode([row["input"] for row in rows if "error" not in row])
+            yield from _errors_first_fail(self._answered(rows, outputs_for(self.restored, readable, tta)))
+            return
+        if tta:
+            outputs_for(self.restored, encoded, tta)  # which says why there is nothing to average
+        yield from _errors_first_fail(
+            answer
+            for piece in encoded.pieces(0)
+            for answer in self._answered(piece.rows, [self.outputs(piece.inputs)] if piece.inputs else [])
+        )
+
+    def _answered(self, rows: Iterable[Mapping[str, Any]], outputs: Iterable[Tensor]) -> Iterator[Prediction]:
+        """Read outputs, in batches, as the predictions of the rows; rows with an error have none."""
+        each = (output for batch in outputs for output in batch.tolist())
+        for row in rows:
+            yield Prediction(_named(row), None, error=row["error"]) if "error" in row else self.read(row, next(each))
 
     def outputs(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Compute the activated outputs of a batch, (B,) or (B, outputs), float32 on the CPU."""
@@ -147,3 +174,23 @@ class Predictor:
             return self.open_data()
         except ComponentError as error:
             raise UsageError(f"what the user has rated is not known without the run's data: {error}") from error
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("error", "unknown")}
+
+
+def _errors_first_fail(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    """Yield predictions as they come, errors that stand first with the first answer; UsageError where none is one."""
+    waiting: list[Prediction] = []
+    answered = False
+    for prediction in predictions:
+        answered = answered or not prediction.error
+        waiting.append(prediction)
+        if answered:
+            yield from waiting
+            waiting = []
+    if waiting:
+        others = len(waiting) - 1
+        more = f" (and {others} more input{'s' * (others > 1)})" if others else ""
+        raise UsageError(f"{waiting[0].error}{more}")

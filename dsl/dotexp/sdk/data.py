@@ -150,7 +150,8 @@ class Encoded:
 
     `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
     `pieces` yields rows and batches together, from the input of a number on, 0 for the first: one that cannot be
-    encoded is a row with an `error`. `total` counts the inputs without encoding them.
+    encoded is a row with an `error`. `total` counts the inputs without encoding them. `errors_as_rows` says that an
+    input that cannot be encoded keeps no other from being answered; else it ends the prediction.
     """
 
     rows: Iterable[dict[str, Any]]
@@ -158,6 +159,7 @@ class Encoded:
     augmented: Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None = None
     pieces: Callable[[int], Iterator[Piece]] | None = None
     total: Callable[[], int] | None = None
+    errors_as_rows: bool = False
 
 
 @dataclass(frozen=True)

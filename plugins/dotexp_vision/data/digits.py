@@ -68,7 +68,7 @@ def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence
     def pieces(start: int) -> Iterator[Piece]:
         return image_pieces(sources[start:], read, lambda levels: enlarge((levels,))[0], params.batch_size)
 
-    return Encoded(named(sources), readable(pieces), None, pieces, lambda: len(sources))
+    return Encoded(named(sources), readable(pieces), None, pieces, lambda: len(sources), errors_as_rows=True)
 
 
 def enlarger(size: int) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:

@@ -45,7 +45,7 @@ def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[
 
     files = all(isinstance(source, Path) for source in sources)
     augmented = _augmented(params, levels, [str(source) for source in sources]) if files else None
-    return Encoded(named(sources), readable(pieces), augmented, pieces, lambda: len(sources))
+    return Encoded(named(sources), readable(pieces), augmented, pieces, lambda: len(sources), errors_as_rows=True)
 
 
 def image_pieces(

@@ -12,7 +12,9 @@ import torch
 from dotexp import DataContext
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.weights import load_weights
+from dotexp.engine.events import NullListener
 from dotexp.experiment.experiment import Experiment
+from dotexp.runs.results import EpochRow
 from dotexp.sdk.data import Named
 from dotexp.sdk.seeds import Draw
 from dotexp_vision.data import cache as image_store
@@ -195,3 +197,27 @@ def test_memory_that_one_size_leaves_holds_the_next(photos: Path, monkeypatch: p
     held = read[40]
     epoch()
     assert read[40] == held
+
+
+@pytest.mark.run
+def test_a_run_frees_the_images_of_a_size_that_no_later_stage_needs(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores: list[image_store.ImageStore] = []
+    made = image_store.ImageStore.__init__
+
+    def noted(store: image_store.ImageStore) -> None:
+        made(store)
+        stores.append(store)
+
+    monkeypatch.setattr(image_store.ImageStore, "__init__", noted)
+    sizes = [12 * 3 * side * side for side in (32, 40)]
+    seen = []
+
+    class Listener(NullListener):
+        def epoch_ended(self, row: EpochRow) -> None:
+            seen.append(max(store.nbytes for store in stores))
+
+    text = SPEC.replace("stage again { data(batch_size = 2)", "stage again { data(size = 40, batch_size = 2)")
+    api.run(resolved(text, folder=photos), runs=photos / "runs", listener=Listener(), report=False)
+    assert seen == [sum(sizes), sizes[1], sizes[1]]

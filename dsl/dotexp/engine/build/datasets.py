@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection
 from typing import Any
 
@@ -28,4 +29,7 @@ class DataStore:
 
     def keep_only(self, uses: Collection[Use], seed: int) -> None:
         """Release all data but that of these components, split by this seed."""
-        self._opened = [each for each in self._opened if each[0] in uses and each[1] == seed]
+        kept = [each for each in self._opened if each[0] in uses and each[1] == seed]
+        if len(kept) < len(self._opened):
+            self._opened = kept
+            gc.collect()  # a stage that is over holds its data in a cycle of references
