@@ -106,12 +106,13 @@ def test_a_bundle_is_evaluated_where_its_data_is_now(films: RunFolder, tmp_path:
     assert dotexp.evaluate(path, set=f"data.path={data}") == dotexp.evaluate(films)
 
 
-def test_a_bundle_is_a_start_for_another_run(digits: RunFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ['run("b")', '"b"'], ids=["as a run", "as a folder"])
+def test_a_bundle_is_a_start_for_another_run(digits: RunFolder, tmp_path: Path, weights: str) -> None:
     path = Workspace().export(digits, out=tmp_path / "b").path
     spec = tmp_path / "next.exp"
-    spec.write_text(DIGITS.replace("weights = none", 'weights = run("b")').replace("0..4", "5..9"))
+    spec.write_text(DIGITS.replace("weights = none", f"weights = {weights}").replace("0..4", "5..9"))
     (tmp_path / "runs").mkdir()
-    shutil.move(path, tmp_path / "runs" / "b")
+    shutil.copytree(path, tmp_path / "runs" / "b")
     run = dotexp.run(spec, ["stage.all.freeze=body"], runs=tmp_path / "runs", report=False)
     before, after = load_file(digits.model), load_file(run.model)
     body = [name for name in before if name.startswith("body.")]

@@ -40,7 +40,7 @@ def write_onnx(predictor: Predictor, samples: Samples, path: Path, int8: bool = 
         if int8:
             _quantize(file)
         answer = session_answer(file)
-        largest = compare(answer, samples, Format.onnx, None if int8 else TOLERANCE)
+        largest = compare(answer, predictor.outputs, samples.inputs, Format.onnx, None if int8 else TOLERANCE)
         size = file.stat().st_size
     return Exported(path, Format.onnx, size, len(samples.outputs), largest), answer
 

@@ -14,6 +14,7 @@ from dotexp.components.bases import BodyParams
 from dotexp.components.component import Use
 from dotexp.experiment.experiment import Experiment
 from dotexp.experiment.text import as_text, value_text
+from dotexp.record import Record, values_of
 
 
 def portable_text(experiment: Experiment) -> str:
@@ -43,6 +44,9 @@ def _paths(value: Any) -> Iterator[Path]:
         yield value
     elif isinstance(value, Use):
         yield from _paths(value.params)
+    elif isinstance(value, Record):
+        for item in values_of(value).values():
+            yield from _paths(item)
     elif isinstance(value, BaseModel):
         for _, item in value:
             yield from _paths(item)

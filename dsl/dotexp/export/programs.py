@@ -73,7 +73,7 @@ def write_torch(predictor: Predictor, samples: Samples, path: Path, half: bool =
                 outputs: Tensor = again(*inputs)
             return outputs
 
-        largest = compare(answer, samples, Format.torch, None if half else TOLERANCE)
+        largest = compare(answer, predictor.outputs, samples.inputs, Format.torch, None if half else TOLERANCE)
         size = file.stat().st_size
     return Exported(path, Format.torch, size, len(samples.outputs), largest), answer
 
@@ -89,15 +89,17 @@ def export_program(program: nn.Module, samples: Samples) -> torch.export.Exporte
         raise RunError(f"torch cannot export this model: {first_line(error)}") from error
 
 
-def compare(answer: Answer, samples: Samples, format: Format, tolerance: float | None) -> float:
-    """Return the largest difference of a program's outputs from the samples', in batches of one, two and all of them.
+def compare(
+    answer: Answer, model: Answer, inputs: tuple[Tensor, ...], format: Format, tolerance: float | None
+) -> float:
+    """Return the largest difference of a program's outputs from the model's, in batches of one, two and all inputs.
 
     Raises RunError where it is above `tolerance` (None: any is allowed).
     """
     largest = 0.0
-    for count in sorted({1, min(2, len(samples.outputs)), len(samples.outputs)}):
-        found = answer(tuple(tensor[:count].contiguous() for tensor in samples.inputs))
-        largest = max(largest, difference(found, samples.outputs[:count]))
+    for count in sorted({1, min(2, len(inputs[0])), len(inputs[0])}):
+        some = tuple(tensor[:count].contiguous() for tensor in inputs)
+        largest = max(largest, difference(answer(some), model(some)))
     if tolerance is not None and not largest <= tolerance:
         raise RunError(
             f"the {format} export gives other outputs than the model: they differ by {largest:.3g} on the samples, "

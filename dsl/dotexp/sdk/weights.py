@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -23,8 +24,12 @@ _OF_RUN = ("normalize.", "body.", "head.", "model.")
 def read_tensors(path: Path) -> Tensors:
     """Read the tensors of a .safetensors file, or of a .pth or .pt one without running code that it may hold.
 
-    Raises ComponentError (E405) where there is no such file, or it cannot be read, or holds anything else.
+    A folder, as of a model downloaded from the Hugging Face Hub, stands for the weights file in it, or the several that
+    its index names. Raises ComponentError (E405) where there is no such file, or it cannot be read, or holds anything
+    else.
     """
+    if path.is_dir():
+        return {name: tensor for file in _files_in(path) for name, tensor in read_tensors(file).items()}
     if not path.is_file():
         raise unusable(f"no such weights file: {path}")
     try:
@@ -38,6 +43,25 @@ def read_tensors(path: Path) -> Tensors:
         help = f"there is one in it, called {inner[0]}: save that alone" if inner else ""
         raise unusable(f"{path} holds no state dict: a mapping of names to tensors is wanted", help)
     return cast(Tensors, loaded)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Find the weights in a model's folder: `model.safetensors`, the parts that an index names, or the only file."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    if index.is_file():
+        try:
+            names = sorted({Path(name).name for name in json.loads(index.read_bytes())["weight_map"].values()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise unusable(f"{index} is no index of weights: {first_line(error)}") from error
+        return [folder / name for name in names]
+    found = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")) or sorted(folder.glob("*.pth"))
+    if len(found) != 1:
+        held = ", ".join(file.name for file in found[:SHOWN]) or "no .safetensors, .bin or .pth file"
+        help = "name the file that is meant" if found else "a downloaded model has model.safetensors in it"
+        raise unusable(f"the folder {folder} holds no model.safetensors, but {held}", help)
+    return found
 
 
 def fill(
@@ -66,7 +90,8 @@ def fill(
     faults = list(_said(missing, found.unexpected_keys, differing))
     if faults:
         of_run = all(name.startswith(_OF_RUN) for name in tensors)
-        help = 'these are a run\'s weights: `weights = run("…")` takes them, by its name or folder' if of_run else ""
+        by = '`weights = run("…")` takes them by its name, `weights = "…"` by its folder'
+        help = f"these are a run's weights: {by}" if of_run else ""
         raise unusable(f"{source} does not fit this body: {'; '.join(faults)}", help)
 
 

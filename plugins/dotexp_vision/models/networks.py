@@ -51,7 +51,7 @@ class _Patches(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Tokens, the class token first."""
         patches = self.conv_proj(images).flatten(2).transpose(1, 2)
-        token = self.class_token.expand(len(patches), -1, -1)
+        token = self.class_token.expand(patches.shape[0], -1, -1)  # len() would fix the batch's size in an export
         tokens: Tensor = self.dropout(torch.cat([token, patches], 1) + self.pos_embedding)
         return tokens
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.error import URLError
 
@@ -249,3 +250,39 @@ def test_positions_of_a_vision_transformer_are_adapted_to_the_images(tmp_path: P
     found = positions[1:].reshape(13, 13)
     torch.testing.assert_close(found[inner, inner], (finer[:, None] + 2 * finer[None, :])[inner, inner])
     assert float(positions[0]) == 9.0
+
+
+# folders, as models are downloaded
+
+
+def test_a_folder_stands_for_the_weights_in_it(tmp_path: Path) -> None:
+    state = models.resnet18(num_classes=7).state_dict()
+    expected = build("resnet18", save(state, tmp_path / "file.safetensors")).module.state_dict()
+    names = list(state)
+    halves = {name: state[name] for name in names[:50]}, {name: state[name] for name in names[50:]}
+    whole, split, old = (tmp_path / name for name in ("whole", "split", "old"))
+    for folder in (whole, split, old):
+        folder.mkdir()
+        (folder / "README.md").write_text("a model")
+        (folder / "config.json").write_text("{}")
+    save(state, whole / "model.safetensors")
+    save({"other": torch.zeros(1)}, whole / "extra.safetensors")
+    for number, half in enumerate(halves, 1):
+        save(half, split / f"model-0000{number}-of-00002.safetensors")
+    weight_map = {name: f"model-0000{1 + (name in halves[1])}-of-00002.safetensors" for name in names}
+    (split / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    save(state, old / "pytorch_model.bin")
+    for folder in (whole, split, old):
+        found = build("resnet18", folder).module.state_dict()
+        assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_a_folder_without_one_file_of_weights_is_refused(tmp_path: Path) -> None:
+    assert "no .safetensors, .bin or .pth file" in str(refusal("resnet18", tmp_path))
+    for name in "ab":
+        save({name: torch.zeros(1)}, tmp_path / f"{name}.safetensors")
+    assert refusal("resnet18", tmp_path).problem.help == "name the file that is meant"
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": 3}')
+    assert "is no index of weights" in str(refusal("resnet18", tmp_path))
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"x": "../../gone.safetensors"}}')
+    assert f"no such weights file: {tmp_path / 'gone.safetensors'}" in str(refusal("resnet18", tmp_path))

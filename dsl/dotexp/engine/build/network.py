@@ -83,12 +83,12 @@ class WholeModel(Network):
 def build_network(model: Model, facts: DataFacts, seed: int) -> Network:
     """Build the network on the CPU, or on the default device in force, with initial weights that are f(seed).
 
-    Where the body's weights are a run's, they are loaded into it, the normalisation along. The caller's random
-    numbers are left as they were. Raises ComponentError E405 for weights that do not fit.
+    Where the body's weights are a run's or a bundle's, they are loaded into it, the normalisation along. The caller's
+    random numbers are left as they were. Raises ComponentError E405 for weights that do not fit.
     """
-    network = _build(model, facts, seed)
-    _require_layers(network, model.layers)
     source = run_weights(model.body.params) if model.body is not None else None
+    network = _build(model if source is None else without_weights(model), facts, seed)
+    _require_layers(network, model.layers)
     if source is not None and isinstance(network, BodyAndHead):
         _load_body(network, RunFolder(Path(source.run)).model)
     return network
@@ -129,8 +129,10 @@ def without_weights(model: Model) -> Model:
 
 
 def run_weights(params: Params) -> RunWeights | None:
-    """Which run a body's weights come from; None where they come from elsewhere."""
+    """Which run or bundle a body's weights come from, `run("…")` or its folder; None where they come from elsewhere."""
     weights = params.weights if isinstance(params, BodyParams) else None
+    if isinstance(weights, Path) and RunFolder(weights).resolved.is_file():
+        return RunWeights(run=str(weights))
     return weights.params if isinstance(weights, Use) and isinstance(weights.params, RunWeights) else None
 
 
