@@ -160,7 +160,7 @@ def cheating(build: Callable[[CheatParams], Body], *stages: StagePlan) -> Plan:
     """A plan with another body."""
     planned = plan(*stages)
     component = Component("body", build.__name__.removeprefix("build_"), CheatParams, f"{__name__}:{build.__name__}")
-    model = planned.model.model_copy(update={"body": Use(component=component, params=CheatParams())})
+    model = planned.model.replace(body=Use(component=component, params=CheatParams()))
     return with_runtime(replace(planned, model=model), EVERY_STEP)
 
 
