@@ -18,6 +18,8 @@ def build(params: TimmBodyParams) -> Body:
     except ImportError as error:
         help = "install it, as the extra `dotexp[timm]` does: pip install timm"
         raise ComponentError("`timm_body` needs timm, which is not installed", help=help, code="E213") from error
+    from dotexp.sdk.weights import fill, is_file, read_tensors
+
     from dotexp_timm.networks import Features, cut_off, layers_of
 
     network = params.network
@@ -30,13 +32,12 @@ def build(params: TimmBodyParams) -> Body:
     if len(layers_of(model)) != network.layers:
         raise _version_error(f"divides {network.name} into {len(layers_of(model))} layers, not {network.layers}")
     config: Any = model.pretrained_cfg
-    if isinstance(params.weights, Path):
-        from dotexp.sdk.weights import fill, read_tensors
-
+    weights = params.weights
+    if isinstance(weights, Path | Use) and is_file(weights):
         cut = [*(names - set(model.state_dict())), *_classifiers(config)]
-        fill(model, read_tensors(params.weights), str(params.weights), cut=cut)
+        fill(model, read_tensors(weights), weights, cut=cut)
     body = Features(model, network.output)
-    if params.weights is None or isinstance(params.weights, Use):
+    if weights is None or (isinstance(weights, Use) and not is_file(weights)):
         return Body(body, layers, network.features)
     return Body(body, layers, network.features, tuple(config["mean"]), tuple(config["std"]))
 
@@ -47,8 +48,14 @@ def _make(params: TimmBodyParams) -> Any:
     sized = {} if params.image_size is None else {"img_size": params.image_size}
     if params.weights is not Pretrained.imagenet:
         return make_network(params.name, **sized)
-    from dotexp.sdk.weights import first_line, unusable
+    from dotexp.sdk.weights import first_line, inspection, unusable
 
+    looked_at = inspection()
+    if looked_at is not None and not looked_at.for_run:
+        model = make_network(params.name, **sized)
+        if not _is_cached(model.pretrained_cfg):
+            looked_at.missing.append(f"timm's {params.name}, from the Hugging Face hub")
+        return model
     try:
         return make_network(params.name, pretrained=True, **sized)
     except Exception as error:  # no network, a damaged file, a full disk: the cure is the same
@@ -59,6 +66,15 @@ def _make(params: TimmBodyParams) -> Any:
             f"fetch model.safetensors of {repository} from the Hugging Face hub where there is a network, and give it "
             'as weights = "…/model.safetensors"',
         ) from error
+
+
+def _is_cached(config: Any) -> bool:
+    """Return whether a model's published weights are in the cache of the Hugging Face hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = config.get("hf_hub_id")
+    names = ("model.safetensors", "pytorch_model.bin")
+    return bool(repository) and any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 
 def _classifiers(config: Any) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class TimmBodyParams(BodyParams):
     )
     weights: Pretrained | Path | Annotated[Use, OfKind("weights")] | None = Field(
         Pretrained.imagenet,
-        description="imagenet: timm's own, most of them ImageNet's; a .pth, .pt or .safetensors file, run(…) for those "
-        "of an earlier run, or none: random ones",
+        description="imagenet: timm's own, most of them ImageNet's; a .pth, .pt or .safetensors file, file(…) for one "
+        "whose names have a prefix or that is a checkpoint, run(…) for those of an earlier run, or none: random ones",
     )
     image_size: int | None = Field(
         None, ge=1, le=4096, description="side of the images, in pixels, of a model made for one side; none: timm's"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -113,6 +113,10 @@ class Many:
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         return (LayerCount("model", 10),)
+
+    def missing_weights(self, model: Model) -> Sequence[str]:
+        """Say that none are missing."""
+        return ()
 
     def run_folder(self, run: str) -> Path:
         raise AssertionError(run)

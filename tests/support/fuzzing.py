@@ -76,6 +76,10 @@ class FakeProbe:
         device = self.random.choice((Device.cpu, Device.cuda, Device.mps))
         return StageFacts(device, runtime.precision, *self.random.choices((True, False), k=2))
 
+    def missing_weights(self, model: Model) -> Sequence[str]:
+        """Say that none are missing."""
+        return ()
+
     def run_folder(self, run: str) -> Path:
         """A folder, or none."""
         if self.random.random() < 0.5:

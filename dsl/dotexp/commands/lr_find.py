@@ -52,13 +52,13 @@ def sweep_spec(
     """
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.build.devices import choose_device
-    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.build.probe import LookAt, Probe
     from dotexp.engine.lr_find import sweep_stage
 
     name = stage_of(resolved.experiment, stage).name
     choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
-    plan, warnings = make_plan(resolved, Probe(root, store, device))
+    plan, warnings = make_plan(resolved, Probe(root, store, device, LookAt.values))
     if notify is not None:
         notify(warnings)
     index = [each.name for each in plan.stages].index(name)

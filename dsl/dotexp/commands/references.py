@@ -73,7 +73,7 @@ def load_run(folder: RunFolder, set: Overrides = (), registry: Registry | None =
     if not folder.resolved.exists():
         raise UsageError(f"{folder.path} has no resolved.exp: it is not a run's folder")
     try:
-        return load(folder.resolved, set, registry)
+        return load(folder.resolved, set, registry, weights=False)
     except SpecError as error:
         raise SpecError(_errors(error)) from None
 

@@ -40,12 +40,12 @@ def run_spec(
     """Run a resolved spec to the end in a new folder under `root`; what cannot be reported is a warning."""
     from dotexp.engine.build.datasets import DataStore
     from dotexp.engine.build.devices import choose_device
-    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.build.probe import LookAt, Probe
     from dotexp.engine.executor import execute
 
     choose_device(device or resolved.experiment.runtime.device)
     store = DataStore()
-    plan, warnings = make_plan(resolved, Probe(root, store, device))
+    plan, warnings = make_plan(resolved, Probe(root, store, device, LookAt.values))
     if notify is not None:
         notify(warnings)
     folder = create_run(plan.name, root)

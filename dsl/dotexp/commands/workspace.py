@@ -86,9 +86,11 @@ class Workspace:
 
         What is opened stays in `store`. Raises SpecError where the spec or its data is wrong.
         """
-        from dotexp.engine.build.probe import Probe
+        from dotexp.engine.build.probe import LookAt, Probe
 
-        plan, warnings = make_plan(load_spec(spec, set, self.registry), Probe(self.root, store, self.device))
+        plan, warnings = make_plan(
+            load_spec(spec, set, self.registry), Probe(self.root, store, self.device, LookAt.headers)
+        )
         if notify is not None:
             notify(warnings)
         return plan

@@ -32,8 +32,8 @@ class ImageDataParams(DataParams):
 class BodyParams(Params):
     """Base of a body's parameters: `weights` says what it starts from, None: from random numbers.
 
-    Each body declares `weights` itself: the names of published ones, a file, or `run("…")`, whose weights the engine
-    loads.
+    Each body declares `weights` itself: the names of published ones, a file, `file(…)`, or `run("…")`, whose weights
+    the engine loads.
     """
 
     if TYPE_CHECKING:
@@ -76,6 +76,23 @@ class PolicyParams(Params):
     def moves_momentum(self) -> bool:
         """Whether the policy sets the optimizer's momentum."""
         return False
+
+
+class FileWeights(Params):
+    """Start the body from a file of weights whose names, or whose place in the file, are not the model's.
+
+    A path alone, `weights = "resnet34.pth"`, is the same without prefix and key.
+    """
+
+    path: Annotated[Path, Positional()] = Field(description="a .pth, .pt, .ckpt or .safetensors file")
+    prefix: str = Field(
+        "",
+        max_length=1000,
+        description="what the tensors' names start with and the model's do not, such as \"module.\"",
+    )
+    key: str = Field(
+        "", max_length=1000, description='name of the state dict in a checkpoint of several things: "state_dict"'
+    )
 
 
 class RunWeights(Params):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotexp.components.bases import BodyParams, DataParams, PolicyParams, RunWeights
+from dotexp.components.bases import BodyParams, DataParams, FileWeights, PolicyParams, RunWeights
 from dotexp.components.component import Component
 from dotexp.components.facts import (
     BodyFacts,
@@ -41,5 +41,8 @@ def dotexp_kinds() -> Sequence[Kind]:
 
 @hookimpl
 def dotexp_components() -> Sequence[Component]:
-    """Offer `weights = run("name")`, which the engine loads whatever the body."""
-    return [Component("weights", "run", RunWeights, build="dotexp.engine.build.network:run_weights")]
+    """Offer `weights = run("name")`, which the engine loads whatever the body, and `file(…)`, which the body reads."""
+    return [
+        Component("weights", "run", RunWeights, build="dotexp.engine.build.network:run_weights"),
+        Component("weights", "file", FileWeights, build="dotexp.sdk.weights:read_tensors"),
+    ]

@@ -8,8 +8,9 @@ from pathlib import Path
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.overrides import Override, parse_overrides
 from dotexp.experiment.resolve import Resolved, resolve
+from dotexp.experiment.weight_files import check_weight_file
 from dotexp.language.decoding import LARGEST, read_bounded
-from dotexp.language.diagnostics import Collector, Diagnostic, SpecError, UsageError
+from dotexp.language.diagnostics import Collector, Diagnostic, Severity, SpecError, UsageError
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source
 
@@ -20,17 +21,23 @@ STDIN = "-"
 
 
 def check(
-    spec: SpecPath, set: Overrides = (), registry: Registry | None = None
+    spec: SpecPath, set: Overrides = (), registry: Registry | None = None, weights: bool = True
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
     """Check a spec file (`-`: standard input): the experiment, None where it has errors, and every diagnostic.
 
-    Opens no data or weights and does not import torch. Raises UsageError where the file cannot be read.
+    Opens no data or weights and does not import torch; `weights` says whether a weights file must be there. Raises
+    UsageError where the file cannot be read.
     """
     data, name, folder = _bytes(spec)
     source, faults = read(data, name, folder)
     if any(d.severity == "error" for d in faults):
         return None, faults
-    return check_source(source, registry or load_registry(), set)
+    resolved, diagnostics = check_source(source, registry or load_registry(), set)
+    missing = check_weight_file(resolved) if resolved is not None and weights else None
+    if resolved is None or missing is None:
+        return resolved, diagnostics
+    found = Collector([*diagnostics, missing]).sorted()
+    return (None if missing.severity is Severity.error else resolved._replace(diagnostics=found)), found
 
 
 def check_source(
@@ -45,9 +52,9 @@ def check_source(
     return None, Collector([*collector.diagnostics, *diagnostics]).sorted()
 
 
-def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None) -> Resolved:
-    """Load and resolve a spec file. Raises SpecError with every fault found."""
-    resolved, diagnostics = check(spec, set, registry)
+def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None, weights: bool = True) -> Resolved:
+    """Load and resolve a spec file; `weights` as for `check`. Raises SpecError with every fault found."""
+    resolved, diagnostics = check(spec, set, registry, weights)
     if resolved is None:
         raise SpecError(diagnostics)
     return resolved

@@ -84,6 +84,7 @@ CODES: Mapping[str, str] = {
     "W507": "a former name of something, which still works",
     "W508": "a run resumed from an earlier place than its last, since a checkpoint is damaged or missing",
     "W509": "an override that changes nothing",
+    "W510": "a weights file that is missing, as the data is",
 }
 """Every diagnostic's code and what it is about; dsl/README.md explains each."""
 

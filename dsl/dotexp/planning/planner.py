@@ -45,6 +45,13 @@ class Probe(Protocol):
         """Find examples that one stage trains on and another holds out; the stages' data has been opened."""
         ...
 
+    def missing_weights(self, model: Model) -> Sequence[str]:
+        """Hold the weights that the body starts from against it; return the published ones that are to be downloaded.
+
+        Raises ComponentError where they are missing or do not fit.
+        """
+        ...
+
     def run_folder(self, run: str) -> Path:
         """Find the folder of the run that `weights = run("…")` names. Raises UsageError."""
         ...
@@ -64,6 +71,7 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
             planner.check_stage_data(stage, own, facts)
     if len({own.fingerprint for own in stages if own is not None}) > 1:
         report_overlaps(probe.overlaps(experiment.stages, experiment.seed), planner.origins, planner.collector)
+    planner.check_weights(experiment.model)
     layers = planner.layers(experiment, facts)
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
@@ -149,6 +157,17 @@ class _Planner:
             if use is not None and use.component.check is not None:
                 for problem in use.component.check(use.params, facts):
                     self.report(place, problem)
+
+    def check_weights(self, model: Model) -> None:
+        """Check that the weights that the body starts from are there and fit, and tell what is to be downloaded."""
+        try:
+            missing = self.probe.missing_weights(model)
+        except ComponentError as error:
+            self.report("model.body", error.problem)
+            return
+        span = self.origins.get("model.body.weights") or self.origins.get("model.body")
+        for each in missing:
+            self.collector.report("W505", f"not on this machine, and downloaded when the run starts: {each}", span)
 
     def check_stage_data(self, stage: Stage, own: DataFacts, facts: DataFacts) -> None:
         """Check that a stage's data has what the model was made for, and a whole batch."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "dotexp.components.bases": (
-        "BodyParams DataParams ImageDataParams LearningRate OptimizerParams PolicyParams RunWeights"
+        "BodyParams DataParams FileWeights ImageDataParams LearningRate OptimizerParams PolicyParams RunWeights"
     ),
     "dotexp.components.builders": "Body DataContext Schedule",
     "dotexp.components.component": "Component ComponentModule Use",

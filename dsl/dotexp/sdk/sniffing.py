@@ -45,6 +45,7 @@ _HEIC = Content("an HEIC image", _CONVERT)
 _JPEG_2000 = Content("a JPEG 2000 image", _CONVERT)
 _JPEG_XL = Content("a JPEG XL image", _CONVERT)
 _VIDEO = Content("a video", "save its frames as images")
+PICKLE = Content("a pickle", _EXPORT)
 _STARTS = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
@@ -86,7 +87,7 @@ _STARTS = (
     (b"RDX3\n", Content("an R data file", _EXPORT)),
     (b"\x89HDF\r\n\x1a\n", Content("an HDF5 file", _EXPORT)),
     (b"\x93NUMPY", Content("a NumPy array", _EXPORT)),
-    *((bytes([0x80, protocol]), Content("a pickle", _EXPORT)) for protocol in range(2, 6)),
+    *((bytes([0x80, protocol]), PICKLE) for protocol in range(2, 6)),
     (b"SQLite format 3\x00", Content("an SQLite database", _EXPORT)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content("an old Office document", "export it as CSV")),
     (b"MATLAB 5.0 MAT-file", Content("a MATLAB file")),
@@ -110,7 +111,7 @@ def sniff(start: bytes) -> Content | None:
         return EMPTY
     for magic, content in _STARTS:
         if start.startswith(magic):
-            return _WORKBOOK if content is ZIP and (b"[Content_Types].xml" in start or b"xl/" in start) else content
+            return _WORKBOOK if content is ZIP and (b"[Content_Types].xml" in start or b"xl/work" in start) else content
     return _by_offset(start) or _as_text(start)
 
 

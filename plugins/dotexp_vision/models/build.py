@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from enum import StrEnum
 
-from dotexp import Body, Params, Use
+from dotexp import Body, Params
+from dotexp.sdk.weights import is_file
 from torch import nn
 
 from dotexp_vision.models.catalogue import cut_layers, layers_of
 from dotexp_vision.models.networks import ChannelsFirst, ClassToken, make_network, parts_of
 from dotexp_vision.models.params import TorchvisionBodyParams
 from dotexp_vision.models.table import Network, networks
-from dotexp_vision.models.weights import Scale, load_weights
+from dotexp_vision.models.weights import Normalization, load_weights
 
 
 def named(params: Params, name: str) -> Body:
@@ -36,10 +38,10 @@ def _build(network: Network, layers: Mapping[str, tuple[str, ...]], params: Para
     last = _last(network, kept)
     body = nn.Sequential(OrderedDict({**by_name, "last": last} if last else by_name))
     weights = given["weights"]
-    scale: Scale = (None, None)
-    if weights is not None and not isinstance(weights, Use):
-        scale = load_weights(model, body, weights, network, kept)
-    return Body(body, by_name, network.channels[network.parts.index(kept[-1])], *scale)
+    normalization: Normalization = (None, None)
+    if isinstance(weights, StrEnum) or is_file(weights):
+        normalization = load_weights(model, body, weights, network, kept)
+    return Body(body, by_name, network.channels[network.parts.index(kept[-1])], *normalization)
 
 
 def _joined(parts: tuple[str, ...], modules: Mapping[str, nn.Module]) -> nn.Module:

@@ -11,7 +11,10 @@ from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from dotexp_vision.models.table import networks
 
-_WEIGHTS = "ImageNet's, a .pth, .pt or .safetensors file, run(…) for those of an earlier run, or none: random ones"
+_WEIGHTS = (
+    "ImageNet's, a .pth, .pt or .safetensors file, file(…) for one whose names have a prefix or that is a checkpoint, "
+    "run(…) for those of an earlier run, or none: random ones"
+)
 _IMAGE_SIZE = "side of the images, in pixels, a multiple of the {} of a patch; weights for another side are adapted"
 
 RunUse = Annotated[Use, OfKind("weights")]

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dotexp.sdk.weights import Tensors, fill, first_line, read_tensors, unusable
+from dotexp import Use
+from dotexp.sdk.weights import Tensors, fill, first_line, inspection, read_tensors, unusable
 from torch import nn
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from dotexp_vision.models.table import Network
 
-Scale = tuple[tuple[float, ...] | None, tuple[float, ...] | None]
-"""Mean and deviation of each channel of the images that weights were trained on."""
+Normalization = tuple[tuple[float, ...] | None, tuple[float, ...] | None]
+"""Mean and standard deviation of each channel of the images that weights were trained on."""
 
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..+)$")
 
@@ -26,23 +27,25 @@ _POSITIONS = "encoder.pos_embedding"
 
 
 def load_weights(
-    model: nn.Module, body: nn.Module, weights: StrEnum | Path, network: Network, kept: Sequence[str]
-) -> Scale:
-    """Fill a body, made of the parts `kept` of a model, with weights; return the scale of the images they are for.
+    model: nn.Module, body: nn.Module, weights: StrEnum | Path | Use, network: Network, kept: Sequence[str]
+) -> Normalization:
+    """Fill a body, made of the parts `kept` of a model, with weights; return the normalization of their images.
 
-    Of a file, that is the scale of torchvision's default weights. Tensors of the parts cut off are left out; those of
-    a vision transformer for images of another size are adapted. Raises ComponentError (E405) where the weights are
-    missing, cannot be read, or are not this body's.
+    Of a file, that is the normalization of torchvision's default weights. Tensors of the parts cut off are left out;
+    those of a vision transformer for images of another size are adapted. Raises ComponentError (E405) where the weights
+    are missing, cannot be read, or are not this body's.
     """
     published = models.get_model_weights(network.name)
-    if isinstance(weights, Path):
-        entry = published.DEFAULT
-        found, source = read_tensors(weights), str(weights)
+    entry, source = published.DEFAULT, ""
+    found: Tensors | None
+    if isinstance(weights, StrEnum):
+        entry = entry if weights.value == "imagenet" else published[weights.value.upper()]
+        found, source = _published(entry), str(entry)
     else:
-        entry = published.DEFAULT if weights.value == "imagenet" else published[weights.value.upper()]
-        found, source = _download(entry), str(entry)
-    fill(_shell(model), _adapted(found, model), source, body, _cut_off(network, kept, model))
-    return _scale(network, entry)
+        found = read_tensors(weights)
+    if found is not None:
+        fill(_shell(model), _adapted(found, model), source or weights, body, _cut_off(network, kept, model))
+    return _normalization(network, entry)
 
 
 def _cut_off(network: Network, kept: Sequence[str], model: nn.Module) -> list[str]:
@@ -73,17 +76,27 @@ def _adapted(tensors: Tensors, model: nn.Module) -> Tensors:
     return adapted
 
 
-def _scale(network: Network, entry: Any) -> Scale:
+def _normalization(network: Network, entry: Any) -> Normalization:
     if network.name in ("googlenet", "inception_v3"):
-        # Google's weights: given ImageNet's scale, torchvision turns it into this one inside the model
+        # Google's weights: given ImageNet's normalization, torchvision turns it into this one inside the model
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     preset = entry.transforms()
     return tuple(preset.mean), tuple(preset.std)
 
 
-def _download(entry: Any) -> Tensors:
+def _published(entry: Any) -> Tensors | None:
+    """Return the tensors of published weights, downloaded if need be.
+
+    While a plan inspects weights, those that are not on the machine are noted, and None is returned.
+    """
     name = entry.url.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir(), "checkpoints", name)
+    looked_at = inspection()
+    if looked_at is not None and path.exists():
+        return read_tensors(path)
+    if looked_at is not None and not looked_at.for_run:
+        looked_at.missing.append(f"{entry}: {name}, {entry.meta.get('_file_size', 0):.0f} MB, into {path.parent}")
+        return None
     try:
         found: Tensors = entry.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except Exception as error:  # no network, a wrong hash, a damaged file, a full disk: one way forward for all

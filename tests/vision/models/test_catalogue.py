@@ -118,7 +118,7 @@ def test_what_no_model_has_is_told_with_what_there_is(body: str, code: str, at: 
 @pytest.mark.process
 def test_weights_that_a_model_does_not_have_are_answered_with_those_it_has() -> None:
     said = fault(with_body("resnet50(weights = imagenet1k_v3)"))
-    assert said.help.endswith("imagenet, imagenet1k_v1, imagenet1k_v2, run, none")
+    assert said.help.endswith("imagenet, imagenet1k_v1, imagenet1k_v2, file, run, none")
     assert said.suggestion in ("imagenet1k_v1", "imagenet1k_v2")
 
 

@@ -131,7 +131,7 @@ class _Code:
 
 def test_code_in_a_weights_file_does_not_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": _Code(tmp_path / "marker")}, tmp_path / "evil.pth")
-    assert "evil.pth cannot be read as weights" in str(refusal("resnet18", tmp_path / "evil.pth"))
+    assert "evil.pth is a file that holds Python objects" in str(refusal("resnet18", tmp_path / "evil.pth"))
     assert not (tmp_path / "marker").exists()
 
 
@@ -144,12 +144,6 @@ def test_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 def test_a_tensor_alone_is_no_state_dict(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "one.pt")
     assert "holds no state dict" in str(refusal("resnet18", tmp_path / "one.pt"))
-
-
-def test_a_training_scripts_checkpoint_says_where_its_weights_are(tmp_path: Path) -> None:
-    torch.save({"epoch": 3, "model": models.resnet18().state_dict()}, tmp_path / "checkpoint.pth")
-    error = refusal("resnet18", tmp_path / "checkpoint.pth")
-    assert "holds no state dict" in str(error) and "called model" in error.problem.help
 
 
 def test_a_runs_own_weights_are_told_how_to_be_had(tmp_path: Path) -> None:
@@ -285,4 +279,4 @@ def test_a_folder_without_one_file_of_weights_is_refused(tmp_path: Path) -> None
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": 3}')
     assert "is no index of weights" in str(refusal("resnet18", tmp_path))
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"x": "../../gone.safetensors"}}')
-    assert f"no such weights file: {tmp_path / 'gone.safetensors'}" in str(refusal("resnet18", tmp_path))
+    assert "lacks gone.safetensors, which its index names" in str(refusal("resnet18", tmp_path))

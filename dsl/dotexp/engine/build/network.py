@@ -165,12 +165,22 @@ def _require_layers(network: Network, planned: tuple[str, ...]) -> None:
         raise RunError(f"the model has parameters in none of its layers: {', '.join(stray)}")
 
 
+def require_run_fits(body: Body, run: Path) -> None:
+    """Raise ComponentError E405 where the weights of a run's body, in its folder, are not those of this body."""
+    path = RunFolder(run).model
+    require_fit(_of_body(load_weights(path)), body.module.state_dict(), path)
+
+
 def _load_body(network: BodyAndHead, path: Path) -> None:
     tensors = load_weights(path)
     _set_normalisation(network, tensors)
-    body = {name.removeprefix("body."): value for name, value in tensors.items() if name.startswith("body.")}
+    body = _of_body(tensors)
     require_fit(body, network.body.state_dict(), path)
     network.body.load_state_dict(body)
+
+
+def _of_body(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("body."): value for name, value in tensors.items() if name.startswith("body.")}
 
 
 def _set_normalisation(network: BodyAndHead, tensors: Mapping[str, Tensor]) -> None:

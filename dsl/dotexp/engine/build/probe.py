@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from dotexp.components.bases import BodyParams
+from dotexp.components.builders import Body
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import planned_device
-from dotexp.engine.build.network import Network, build_network, without_weights
+from dotexp.engine.build.network import Network, build_network, require_run_fits, run_weights, without_weights
 from dotexp.engine.build.overlaps import find_overlaps
 from dotexp.engine.training.freezing import BATCHNORMS, NORMS
 from dotexp.engine.training.guard import optimizer_skips
 from dotexp.experiment.experiment import Device, Model, Runtime, Stage
-from dotexp.language.diagnostics import UsageError
+from dotexp.language.diagnostics import ComponentError, UsageError
 from dotexp.planning.overlaps import Overlap
 from dotexp.planning.plan import LayerCount
 from dotexp.planning.rewrites.facts import StageFacts
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
 from dotexp.sdk.data import TensorPart
+from dotexp.sdk.weights import inspect_weights
+
+
+class LookAt(Enum):
+    """What of the weights that a body starts from is looked at: nothing, their files' headers, or all their values."""
+
+    nothing = "nothing"
+    headers = "headers"
+    values = "values"
 
 
 class Probe:
     """Looks at data and models for a planner; what it opens stays in `store`, for the run that may follow.
 
-    `device` stands before the one that the spec says.
+    `device` stands before the one that the spec says; `weights` says whether the weights that a body starts from are
+    looked at.
     """
 
-    def __init__(self, runs: Path = DEFAULT_ROOT, store: DataStore | None = None, device: Device | None = None) -> None:
+    def __init__(
+        self,
+        runs: Path = DEFAULT_ROOT,
+        store: DataStore | None = None,
+        device: Device | None = None,
+        weights: LookAt = LookAt.nothing,
+    ) -> None:
         self.store = store or DataStore()
         self._runs = runs
         self._device = device
+        self._weights = weights
 
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         """Open the data and return its facts. Raises ComponentError where it cannot be used."""
@@ -57,6 +77,31 @@ class Probe:
         if not folder.model.is_file():
             raise UsageError(f"{folder.path} has no model.safetensors to start from: the run is {folder.status}")
         return folder.path.resolve()
+
+    def missing_weights(self, model: Model) -> Sequence[str]:
+        """Hold the weights that the body starts from against it; return the published ones that are to be downloaded.
+
+        Raises ComponentError (E405) where they are missing or do not fit.
+        """
+        body = model.body
+        given = body.params.weights if body is not None and isinstance(body.params, BodyParams) else None
+        if body is None or given is None or self._weights is LookAt.nothing:
+            return ()
+        source = run_weights(body.params)
+        if source is not None:  # the engine loads a run's or a bundle's weights, not the body's builder
+            body = without_weights(model).body or body
+        with inspect_weights(self._weights is LookAt.values) as found:
+            try:
+                with torch.device("meta"):
+                    built: Body = body.build()
+            except ComponentError:
+                raise
+            except Exception:  # some models read their own tensors while being built
+                found.missing.clear()
+                built = body.build()
+        if source is not None:
+            require_run_fits(built, Path(source.run))
+        return found.missing
 
     def layer_counts(self, model: Model, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count each layer's parameters, on the meta device where the model can be built there.
