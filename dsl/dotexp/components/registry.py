@@ -74,6 +74,11 @@ class Registry:
         """Plugin that a component comes from."""
         return next(provider for provider in self.providers if provider.name == component.provider)
 
+    def named(self, component: Component) -> str:
+        """Name a component with its plugin, as messages do: "body `tiny` of acme-bodies 0.1.0"."""
+        owner = self.provider(component)
+        return f"{words(component.kind)} `{component.name}` of {owner.distribution} {owner.version}"
+
     def versions(self) -> dict[str, str]:
         """Version of every plugin by its name."""
         return {provider.name: provider.version for provider in self.providers}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dotexp.components.component import Use
+from dotexp.components.facts import BodyFacts
+from dotexp.components.published_layers import layers_fault
 from dotexp.experiment.accepted import Expected
 from dotexp.experiment.binding import UNKNOWN_FACTS, Bound
 from dotexp.experiment.checks import check_outline
@@ -125,8 +127,16 @@ def _model(merged: Merged, drafts: Drafts, bound: Mapping[str, Bound]) -> tuple[
     published = body or whole
     if published is None or published.component.facts is UNKNOWN_FACTS:
         return None, False
+    collector = drafts.binder.scope.collector
+    fault = layers_fault(published.facts_as(BodyFacts), published.kind)
+    if fault:
+        registry = drafts.binder.scope.registry
+        span = drafts.binder.origins.get(BY_WORD[PARTS[0] if body else WHOLE].path)
+        message = f"{registry.named(published.component)}: {fault}"
+        collector.report("E215", message, span, help="this is for the plugin's author to mend, not for the spec")
+        return None, False
     known = "groups" not in merged.unread
-    return make_model(body, head, whole, merged.groups, known, drafts.binder.scope.collector)
+    return make_model(body, head, whole, merged.groups, known, collector)
 
 
 def _stage(

@@ -59,6 +59,7 @@ CODES: Mapping[str, str] = {
     "E212": "an override of something that does not exist",
     "E213": "a plugin that does not load",
     "E214": "changes to a component where none is in force",
+    "E215": "a component that its plugin has declared wrongly",
     # across statements
     "E301": "an unknown layer or group",
     "E302": "a list of the wrong length",

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from dotexp import Component, LayerGroup, ModelFacts, Params, Percent, Positional, Range
+from dotexp import Component, ModelFacts, Params, Percent, Positional, Range
 from pydantic import AfterValidator, Field, model_validator
 
 LARGEST = 1e6
@@ -151,8 +151,6 @@ def _facts(params: RatingModelParams, *tables: str) -> ModelFacts:
     return ModelFacts(
         inputs="users and items",
         tasks=("ratings",),
-        layers=("model",),
-        groups=(LayerGroup("model", ("model",)),),
         tables=tables,
         unknown="the row trained for unknown ones" if params.unknown_rate else "the mean of the known",
     )
