@@ -1,4 +1,4 @@
-"""Items by the names that people use: titles where the data has them, else ids. No torch here: `plan` asks too."""
+"""Items by title or id. Imports no torch: `plan` looks items up too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from dotexp import DataFacts, Problem
+from dotexp.sdk.names import composed
 
 from dotexp_collab.reports.params import NearestParams
 
@@ -16,7 +17,7 @@ _LISTED = 10
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The training part's items: `ids` by code, from 1, and titles by id."""
+    """The training set's items: `ids` by code, from 1, and titles by id."""
 
     ids: Sequence[str]
     titles: Mapping[str, str]
@@ -27,6 +28,7 @@ class Catalogue:
 
     def find(self, wanted: int | str) -> int | Problem:
         """Find an item's code: a number is an id, text a title or, where no item has it, an id."""
+        wanted = composed(wanted) if isinstance(wanted, str) else wanted
         held = [code for code, id in enumerate(self.ids, start=1) if self.titles.get(id) == wanted]
         if len(held) == 1:
             return held[0]
@@ -42,7 +44,7 @@ class Catalogue:
         near = ", ".join(f'"{name}"' for name in self._like(wanted))
         what = "title or id" if self.titles else "id"
         help = f"close to it: {near}" if near else f"an item is named by its {what}, such as " + self._examples()
-        return Problem(f"no item of the training part has the {what} `{wanted}`", "item", help=help, code="E208")
+        return Problem(f"no item of the training set has the {what} `{wanted}`", "item", help=help, code="E208")
 
     def _like(self, wanted: str) -> list[str]:
         """Names that have every word of what is wanted, the shortest first, or else those spelt most like it."""
@@ -62,7 +64,7 @@ def catalogue(facts: DataFacts) -> Catalogue:
 
 
 def items_exist(params: NearestParams, facts: DataFacts) -> Iterator[Problem]:
-    """Report every item asked for that the training part does not have."""
+    """Report every item asked for that the training set does not have."""
     if "items" not in facts.vocabulary:
         return
     known = catalogue(facts)

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from dotexp import Params
 from dotexp.sdk.data import Encoded, Piece
+from dotexp.sdk.names import composed
 from torch import Tensor
 
-from dotexp_collab.predict.pairs import Pair, Pairs, Unreadable
+from dotexp_collab.predict.pairs import Pair, Pairs, TrainedIds, Unreadable
 
 _BATCH = 4096
 
@@ -20,11 +21,12 @@ _BATCH = 4096
 def encode(params: Params, vocabulary: Mapping[str, Any], inputs: Sequence[str | Pair]) -> Encoded:
     """Encode pairs, `USER:ITEM` or a tuple, and files of pairs, batch by batch as they are asked for.
 
-    Each row tells the `user`, the `item`, and which of the two are `unknown`, coded 0. Raises UsageError for an input
-    of another form.
+    Each row has the `user`, the `item`, and which of the two are `unknown`, coded 0. Raises UsageError for an input
+    that is neither, and for a file that holds no pairs; rows of a file that are none raise it as the rows or batches
+    are asked for, and are rows with an error among the pieces.
     """
-    pairs = Pairs(inputs)
     coding = _coding(vocabulary)
+    pairs = Pairs(inputs, TrainedIds(params, vocabulary.get("columns", {}), coding.users, coding.items))
 
     def pieces(start: int) -> Iterator[Piece]:
         return coding.pieces(islice(pairs.read(), start, None))
@@ -41,16 +43,16 @@ class _Coding:
 
     def row(self, user: str, item: str) -> dict[str, Any]:
         """Name a pair, and say which of its ids are unknown."""
-        unknown = [] if user in self.users else ["user"]
-        if item not in self.items:
+        unknown = [] if composed(user) in self.users else ["user"]
+        if composed(item) not in self.items:
             unknown.append("item")
         return {"user": user, "item": item, "unknown": unknown}
 
     def tensors(self, pairs: Sequence[Pair]) -> tuple[Tensor, ...]:
         """Code pairs, 0 for unknown ids."""
         return (
-            torch.tensor([self.users.get(user, 0) for user, _ in pairs], dtype=torch.int64),
-            torch.tensor([self.items.get(item, 0) for _, item in pairs], dtype=torch.int64),
+            torch.tensor([self.users.get(composed(user), 0) for user, _ in pairs], dtype=torch.int64),
+            torch.tensor([self.items.get(composed(item), 0) for _, item in pairs], dtype=torch.int64),
         )
 
     def batches(self, pairs: Iterable[Pair]) -> Iterator[tuple[Tensor, ...]]:
@@ -94,4 +96,4 @@ def _coding(vocabulary: Mapping[str, Any]) -> _Coding:
 
 
 def _codes(labels: Sequence[str]) -> dict[str, int]:
-    return {label: code for code, label in enumerate(labels, start=1)}
+    return {composed(label): code for code, label in enumerate(labels, start=1)}

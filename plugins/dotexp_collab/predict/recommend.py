@@ -7,25 +7,30 @@ from difflib import get_close_matches
 from typing import Any
 
 import torch
-from dotexp import UsageError
+from dotexp import Problem, UsageError
 from dotexp.sdk.data import Data, Trained
+from dotexp.sdk.names import composed
 from torch import Tensor
 from torch.nn import functional
 
+from dotexp_collab.data.vocabulary import written_otherwise
 from dotexp_collab.models.base import RatingModel
+from dotexp_collab.predict.catalogue import Catalogue
 
 Row = dict[str, Any]
 
 _AT_ONCE = 1 << 16
-_PARTS = ("train", "valid", "test")
+_COMPARED = 10**5
+"""Users up to which those with a similar id are looked for."""
+_SETS = ("train", "valid", "test")
 
 
 def recommend(trained: Trained, user: str, top: int, seen: bool) -> list[Row]:
-    """The `top` known items of the highest predicted rating, those that the user has rated left out unless `seen`.
+    """Return the `top` items of the highest predicted rating, without those that the user has rated unless `seen`.
 
     Items of equal ratings come in the vocabulary's order. Raises UsageError for an unknown user.
     """
-    code = _code(trained.vocabulary["users"], user, "user")
+    code = _user(composed(user), trained.vocabulary)
     items: Sequence[str] = trained.vocabulary["items"]
     candidates = torch.ones(len(items) + 1, dtype=torch.bool)
     candidates[0] = False
@@ -41,9 +46,9 @@ def recommend(trained: Trained, user: str, top: int, seen: bool) -> list[Row]:
 
 
 def similar(trained: Trained, item: str, top: int) -> list[Row]:
-    """The `top` other items by the cosine between the model's vectors. Raises UsageError for an unknown item."""
+    """Return the `top` other items by the cosine between the model's vectors. Raises UsageError for an unknown item."""
     items: Sequence[str] = trained.vocabulary["items"]
-    code = _code(items, _identified(item, trained.vocabulary), "item")
+    code = _item(composed(item), trained.vocabulary)
     if not isinstance(trained.model, RatingModel):
         raise UsageError("this model has no vectors of items to compare")
     vectors = functional.normalize(trained.model.item_vectors().float().cpu(), dim=1)
@@ -57,9 +62,9 @@ def similar(trained: Trained, item: str, top: int) -> list[Row]:
 
 
 def rated(data: Data, user: int) -> Tensor:
-    """Codes of the items that a coded user has rated in any part of the data, int64."""
+    """Return the codes of the items that a coded user has rated in any set of the data, int64."""
     found = [torch.empty(0, dtype=torch.int64)]
-    for name in _PARTS:
+    for name in _SETS:
         try:
             part = data.part(name)
         except KeyError:
@@ -80,19 +85,23 @@ def _named(rank: int, item: str, vocabulary: Mapping[str, Any]) -> Row:
     return {"rank": rank, "item": item, **({"title": title} if title else {})}
 
 
-def _identified(item: str, vocabulary: Mapping[str, Any]) -> str:
-    """The id of an item that is given by its id, or by a title that only one item has."""
-    titles: Mapping[str, str] = vocabulary.get("titles") or {}
-    if item in titles or item in vocabulary["items"]:
-        return item
-    named = [one for one, title in titles.items() if title == item]
-    return named[0] if len(named) == 1 else item
+def _item(item: str, vocabulary: Mapping[str, Any]) -> int:
+    """Code of an item given by its id, or else by its title. Raises UsageError where none has it, or several."""
+    items: Sequence[str] = vocabulary["items"]
+    if item in items:
+        return list(items).index(item) + 1
+    found = Catalogue(items, vocabulary.get("titles") or {}).find(item)
+    if isinstance(found, Problem):
+        raise UsageError(f"{found.message}; {found.help}")
+    return found
 
 
-def _code(labels: Sequence[str], label: str, kind: str) -> int:
-    try:
-        return list(labels).index(label) + 1
-    except ValueError:
-        near = get_close_matches(label, labels, n=3, cutoff=0.5) if len(labels) <= 10**5 else []
-        hint = f"; it knows {', '.join(f'`{one}`' for one in near)}" if near else ""
-        raise UsageError(f"the run's training data has no {kind} `{label}`{hint}") from None
+def _user(user: str, vocabulary: Mapping[str, Any]) -> int:
+    users: Sequence[str] = vocabulary["users"]
+    if user in users:
+        return list(users).index(user) + 1
+    near = [label for _, label in written_otherwise([user], users)]
+    if not near and len(users) <= _COMPARED:
+        near = get_close_matches(user, users, n=3, cutoff=0.5)
+    hint = f"; close to it: {', '.join(f'`{one}`' for one in near)}" if near else ""
+    raise UsageError(f"the training set has no user `{user}`{hint}")

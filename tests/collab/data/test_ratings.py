@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from dotexp import ComponentError, DataContext, Problem, UsageError, Use
+from dotexp import ComponentError, DataContext, Problem, Use
 from dotexp.engine.build.probe import Probe
 from dotexp.experiment.checking import load as load_spec
 from dotexp.planning.planner import make_plan
@@ -24,7 +24,6 @@ from dotexp_collab.data.columns import Rows, chunks
 from dotexp_collab.data.dataset import RatingsData
 from dotexp_collab.data.params import ColumnSplitParams, OnBad, RatingsParams
 from dotexp_collab.data.ratings import build
-from dotexp_collab.predict.encode import encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from offered import offered
@@ -627,70 +626,6 @@ def test_the_counts_are_in_the_plan(tmp_path: Path) -> None:
     found = resolved(spec + "stage s { fit one_cycle(epochs = 1, lr = 1e-3) }\n")
     made, _ = make_plan(found, Probe())
     assert made.as_json()["data"]["summary"] == {"rows": 100, "duplicates": 95}
-
-
-# predicting
-
-
-VOCABULARY = {"users": ["1", "22", "ann"], "items": ["242", "Alien: Covenant"]}
-PARAMS = RatingsParams(path=Path("gone.csv"))
-
-
-def encoded(*inputs: str) -> tuple[list[dict[str, Any]], list[list[int]]]:
-    result = encode(PARAMS, VOCABULARY, inputs)
-    batches = list(result.batches)
-    return list(result.rows), [torch.cat(column).tolist() for column in zip(*batches, strict=True)]
-
-
-def test_pairs_are_coded_and_named() -> None:
-    rows, codes = encoded("22:242", "ann:Alien: Covenant", " 1 : 5 ", "196:x")
-    assert codes == [[2, 3, 1, 0], [1, 2, 0, 0]]
-    assert rows == [
-        {"user": "22", "item": "242", "unknown": []},
-        {"user": "ann", "item": "Alien: Covenant", "unknown": []},
-        {"user": "1", "item": "5", "unknown": ["item"]},
-        {"user": "196", "item": "x", "unknown": ["user", "item"]},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("pairs.txt", "22:242\n\n1:Alien: Covenant\n"),
-        ("pairs.csv", "user,item\n22,242\n1,Alien: Covenant\n"),
-        ("pairs.csv", '22,242,4\n1,"Alien: Covenant",5\n'),
-        ("pairs.tsv", "User\tItem\n22\t242\n1\tAlien: Covenant\n"),
-    ],
-)
-def test_files_of_pairs(tmp_path: Path, name: str, text: str) -> None:
-    assert encoded(str(written(tmp_path, text, name)), "ann:242")[1] == [[2, 1, 3], [1, 2, 1]]
-
-
-@pytest.mark.parametrize("text", ["196", "", ":", "196:", ":242", "nowhere.csv"])
-def test_other_inputs_are_told_the_form(text: str) -> None:
-    with pytest.raises(UsageError, match=r"USER:ITEM \(196:242\)"):
-        encoded(text)
-
-
-def test_a_broken_line_of_a_file_of_pairs_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pairs\.csv:2: "):
-        encoded(str(written(tmp_path, "1,242\n22\n", "pairs.csv")))
-    with pytest.raises(UsageError, match=r"pairs\.txt:3: "):
-        encoded(str(written(tmp_path, "1:242\n\n22\n", "pairs.txt")))
-
-
-def test_many_pairs_come_in_batches_in_their_order() -> None:
-    result = encode(
-        PARAMS, {"users": [str(k) for k in range(1, 9001)], "items": ["x"]}, [f"{k}:x" for k in range(1, 9001)]
-    )
-    batches = list(result.batches)
-    assert len(batches) > 1
-    assert torch.cat([codes for codes, _ in batches]).tolist() == list(range(1, 9001))
-
-
-def test_no_pairs_no_batches() -> None:
-    result = encode(PARAMS, VOCABULARY, [])
-    assert (list(result.rows), list(result.batches)) == ([], [])
 
 
 # the plugin's face

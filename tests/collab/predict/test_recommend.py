@@ -16,7 +16,10 @@ from dotexp import UsageError, predict, recommend, run, similar_items
 from dotexp.cli import group
 from dotexp.commands.functions import iter_predictions
 from dotexp.engine.build.weights import load_weights
-from dotexp_collab.predict.pairs import Pairs
+from dotexp.sdk.data import Trained
+from dotexp_collab.models.base import Settings
+from dotexp_collab.models.dot_bias import EmbeddingDotBias
+from dotexp_collab.predict.recommend import similar
 
 from specs import resolved
 
@@ -110,10 +113,48 @@ def test_every_model_has_vectors_of_items(folder: Path, name: str) -> None:
 
 
 def test_unknown_ids_are_told_with_what_is_close(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"no user `u77`; it knows .*`u7`"):
+    with pytest.raises(UsageError, match=r"no user `u77`; close to it: .*`u7`"):
         recommend("dot", "u77", runs=folder / "runs")
-    with pytest.raises(UsageError, match="no item `Film 99`"):
+    with pytest.raises(UsageError, match=r"no user `U7`; close to it: `u7`$"):
+        recommend("dot", "U7", runs=folder / "runs")
+    with pytest.raises(UsageError, match=r'title or id `Film 99`; close to it: "Film 9"'):
         similar_items("dot", "Film 99", runs=folder / "runs")
+
+
+VOCABULARY = {
+    "users": ["1"],
+    "items": ["1", "2", "3", "4", "1984"],
+    "titles": {"1": "Dune", "2": "Dune", "3": "Star Wars (1977)", "4": "1984", "1984": "Am\u00e9lie"},
+}
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("Dune", '2 items are called `Dune`; say which by its id: "1", "2"'),
+        ("star wars", '`star wars`; close to it: "Star Wars (1977)"'),
+        ("Star Wras (1977)", 'close to it: "Star Wars (1977)"'),
+        ("dune", 'close to it: "Dune"'),
+        ("Qqq", 'an item is named by its title or id, such as "Dune" or "1"'),
+    ],
+)
+def test_a_title_that_is_not_one_items_is_told(item: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        similar(trained(), item, 2)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("item", "id"), [("Star Wars (1977)", "3"), ("1984", "1984"), ("Ame\u0301lie", "1984"), ("2", "2")]
+)
+def test_an_item_goes_by_its_id_or_else_by_its_title(item: str, id: str) -> None:
+    assert {row["item"] for row in similar(trained(), item, 9)} == set(VOCABULARY["items"]) - {id}
+
+
+def trained() -> Trained:
+    """A model that nobody asks for scores or data."""
+    model = EmbeddingDotBias(1, 5, 3, Settings())
+    return Trained(model, lambda batches: iter(()), VOCABULARY, lambda: pytest.fail("the data is not needed"))
 
 
 def test_a_run_of_another_kind_has_nothing_to_recommend(tmp_path: Path) -> None:
@@ -173,27 +214,6 @@ def test_questions_that_do_not_go_together(folder: Path, arguments: tuple[str, .
 
 
 # pairs without end
-
-
-def test_pairs_are_read_as_they_are_asked_for(folder: Path, tmp_path: Path) -> None:
-    """The first predictions of a file come before its last line, which is wrong, is met."""
-    path = tmp_path / "pairs.csv"
-    path.write_text("user,item\n" + "u1,2\n" * 20_000 + "u1\n")
-    answers = iter(iter_predictions("dot", [str(path)], runs=folder / "runs"))
-    (first,) = predict("dot", ["u1:2"], runs=folder / "runs")
-    assert list(islice(answers, 5000)) == [first] * 5000
-    with pytest.raises(UsageError, match=r"pairs\.csv:20002"):
-        list(answers)
-
-
-def test_files_and_pairs_in_the_order_given(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv").write_text("User\tItem\n1\t2\n\n3\t4\n")
-    (tmp_path / "b.txt").write_text("5:6\n\n 7 : 8 \n")
-    pairs = Pairs(["9:9", str(tmp_path / "a.tsv"), str(tmp_path / "b.txt"), "1:1"])
-    expected = [("9", "9"), ("1", "2"), ("3", "4"), ("5", "6"), ("7", "8"), ("1", "1")]
-    assert list(pairs) == expected == list(pairs)  # as often as it is asked for
-    with pytest.raises(UsageError, match="no pair of a user and an item"):
-        Pairs(["1:2", "nonsense"])
 
 
 def test_json_lines_say_the_same_as_json(folder: Path) -> None:

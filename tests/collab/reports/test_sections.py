@@ -287,13 +287,13 @@ def test_items_are_found_by_title_and_by_id() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message", "help"),
     [
-        ("star wars", "no item of the training part has the title or id `star wars`",
+        ("star wars", "no item of the training set has the title or id `star wars`",
          'close to it: "Star Wars (1977)"'),
-        ("Wars Star", "no item of the training part has the title or id `Wars Star`",
+        ("Wars Star", "no item of the training set has the title or id `Wars Star`",
          'close to it: "Star Wars (1977)"'),
-        ("Alein", "no item of the training part has the title or id `Alein`", 'close to it: "Alien"'),
-        (77, "no item of the training part has the title or id `77`", 'close to it: "Star Wars (1977)"'),
-        ("Qqq", "no item of the training part has the title or id `Qqq`",
+        ("Alein", "no item of the training set has the title or id `Alein`", 'close to it: "Alien"'),
+        (77, "no item of the training set has the title or id `77`", 'close to it: "Star Wars (1977)"'),
+        ("Qqq", "no item of the training set has the title or id `Qqq`",
          'an item is named by its title or id, such as "Alien" or "1"'),
         ("Dune", "2 items are called `Dune`", 'say which by its id: "3", "4"'),
     ],
@@ -311,7 +311,7 @@ def test_an_item_that_is_not_there_is_told_with_what_is_close(wanted: int | str,
 def test_ids_alone() -> None:
     facts = DataFacts("ratings", train=1, valid=1, vocabulary={"items": ["a1", "b2"]})
     (problem,) = items_exist(NearestParams(item=("a1", "zzzz")), facts)
-    assert problem.message == "no item of the training part has the id `zzzz`"
+    assert problem.message == "no item of the training set has the id `zzzz`"
     assert problem.help == 'an item is named by its id, such as "a1"'
 
 
@@ -321,14 +321,14 @@ def test_every_unknown_item_is_told_before_anything_runs(tmp_path: Path) -> None
     with pytest.raises(SpecError) as refused:
         plan(spec)
     assert [(d.code, d.message) for d in refused.value.diagnostics] == [
-        ("E208", "no item of the training part has the id `301`"),
-        ("E208", "no item of the training part has the id `Alien`"),
+        ("E208", "no item of the training set has the id `301`"),
+        ("E208", "no item of the training set has the id `Alien`"),
     ]
     assert all(d.span is not None and d.span.text == '["12", 301, "Alien"]' for d in refused.value.diagnostics)
 
 
 def test_an_item_that_a_run_did_not_know_is_refused_by_the_report() -> None:
-    with pytest.raises(ComponentError, match="no item of the training part has the title or id `Solaris`"):
+    with pytest.raises(ComponentError, match="no item of the training set has the title or id `Solaris`"):
         report("nearest", subject(item_factors=factors(5, 2), titles=TITLES, counts=(1,) * 5), item="Solaris")
 
 
