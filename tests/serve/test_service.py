@@ -122,7 +122,7 @@ def test_an_image_is_answered_as_predict_answers_its_file(digits: RunFolder, tmp
         (b'{"user": "u1", "top": true}', 422, "`top` is true"),
         (b'{"user": "u1", "top": 1001}', 422, "`top` is 1001"),
         (b'{"user": "u1", "seen": "no"}', 422, "`seen` is neither true nor false"),
-        (b'{"user": "nobody"}', 422, "the run's training data has no user `nobody`"),
+        (b'{"user": "nobody"}', 422, "the training set has no user `nobody`"),
         (b'{"user": "\\ud800", "item": "i1"}', 200, ""),
         (b'{"pairs": [' + b",".join([b'{"user": 1, "item": 1}'] * 1001) + b"]}", 413, "there are 1,001 pairs"),
     ],

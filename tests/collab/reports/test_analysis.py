@@ -163,8 +163,8 @@ def test_nothing_is_written(run: RunFolder) -> None:
         ("item_bias", {"tops": 3}, [("E204", "`item_bias` has no parameter `tops`")]),
         ("item_bias", {"top": 0}, [("E207", "`top` of item_bias must be at least 1")]),
         ("nearest", {"item": [301, "Alien", 1]}, [
-            ("E208", "no item of the training part has the id `301`"),
-            ("E208", "no item of the training part has the id `Alien`"),
+            ("E208", "no item of the training set has the id `301`"),
+            ("E208", "no item of the training set has the id `Alien`"),
         ]),
     ],
 )  # fmt: skip
