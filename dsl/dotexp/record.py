@@ -45,7 +45,8 @@ class Record:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values in some fields."""
-        return type(self)(**{**self.__dict__, **changes})
+        own = {name: value for name, value in self.__dict__.items() if name in self._fields}
+        return type(self)(**{**own, **changes})
 
 
 def values_of(record: Record) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_metric_that_does_not_say_which_values_are_better_needs_the_mode() -> 
     with pytest.raises(ValueError, match="`strange` does not say which values are better: give mode = min or max"):
         KeepBestParams(monitor=strange)
     assert KeepBestParams(monitor=strange, mode=Mode.high).better == "higher"
-    known = replace(strange, component=strange.component.replace(facts=MetricFacts(better="higher")))
+    known = strange.replace(component=strange.component.replace(facts=MetricFacts(better="higher")))
     assert KeepBestParams(monitor=known).better == "higher"
     assert KeepBestParams(monitor=known, mode=Mode.low).better == "lower"
     assert KeepBestParams().better == "lower"

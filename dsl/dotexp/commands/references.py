@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dotexp.components.registry import Registry
@@ -100,4 +99,4 @@ def _with_cure(diagnostic: Diagnostic, resolved: Resolved) -> Diagnostic:
     if not paths:
         return diagnostic
     cure = f"where it has moved since the run: --set {paths[0]}=NEW"
-    return replace(diagnostic, help=f"{diagnostic.help}; {cure}" if diagnostic.help else cure)
+    return diagnostic.replace(help=f"{diagnostic.help}; {cure}" if diagnostic.help else cure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
@@ -113,8 +112,7 @@ class Component(Record):
         return self.facts(params) if callable(self.facts) else self.facts
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(Record):
     """A component with its validated parameters."""
 
     component: Component

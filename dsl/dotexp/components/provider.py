@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import Distribution
+from types import MappingProxyType
 from typing import Any
 
 from dotexp.components.component import Component, ComponentModule
@@ -15,6 +15,7 @@ from dotexp.components.params import Params
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.language.keywords import RESERVED
+from dotexp.record import Record
 from dotexp.version import __version__
 
 BUILTIN = "dotexp"
@@ -22,8 +23,7 @@ BUILTIN = "dotexp"
 Offered = Component | ComponentModule
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(Record):
     """A plugin by its entry point's name: what it offers and declares.
 
     `refused` says why the plugin does not load, if it does not; `known` are the kinds that its components may have.
@@ -34,11 +34,19 @@ class Provider:
     refused: str | None = None
     kinds: tuple[Kind, ...] = ()
     tasks: tuple[Task, ...] = ()
-    known: Mapping[str, Kind] = field(default_factory=dict, repr=False, compare=False)
-    module: Any = field(default=None, repr=False, compare=False)
-    source: Distribution | None = field(default=None, repr=False, compare=False)
-    _loaded: dict[str, tuple[Component, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _faults: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    known: Mapping[str, Kind] = MappingProxyType({})
+    module: Any = None
+    source: Distribution | None = None
+
+    @cached_property
+    def _loaded(self) -> dict[str, tuple[Component, ...]]:
+        """Components of the modules that were imported, by the module's path."""
+        return {}
+
+    @cached_property
+    def _faults(self) -> list[str]:
+        """Why modules did not load."""
+        return []
 
     @cached_property
     def distribution(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,14 @@ from dotexp.components.kinds import Kind, words
 from dotexp.components.provider import BUILTIN, Provider, check_declared
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
+from dotexp.record import Record
 from dotexp.version import API, __version__
 
 if TYPE_CHECKING:
     import pluggy
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(Record):
     """Every kind, task and component of the installed plugins."""
 
     providers: tuple[Provider, ...]
@@ -110,12 +109,12 @@ def _load(point: EntryPoint, others: Iterable[Provider]) -> Provider:
     empty = Provider(point.name, source=point.dist)
     same = next((p for p in others if p.name == point.name), None)
     if same is not None:
-        return replace(empty, refused=f"another plugin has this name: that of {same.distribution} {same.version}")
+        return empty.replace(refused=f"another plugin has this name: that of {same.distribution} {same.version}")
     try:
-        made = _declared(replace(empty, module=_asking(point.load())))
+        made = _declared(empty.replace(module=_asking(point.load())))
         _refuse_declared(made, others)
     except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
-        return replace(empty, refused=f"{type(error).__name__}: {error}")
+        return empty.replace(refused=f"{type(error).__name__}: {error}")
     return made
 
 
@@ -131,7 +130,7 @@ def _declared(provider: Provider) -> Provider:
     """Ask a plugin for its kinds and tasks. Raises TypeError for what is none, or for a hook that does not exist."""
     _check_hooks(provider.module)
     kinds, tasks = _called(provider.module, "dotexp_kinds", Kind), _called(provider.module, "dotexp_tasks", Task)
-    return replace(provider, kinds=tuple(kinds), tasks=tuple(tasks))
+    return provider.replace(kinds=tuple(kinds), tasks=tuple(tasks))
 
 
 def _refuse_declared(provider: Provider, others: Iterable[Provider]) -> None:
@@ -154,7 +153,7 @@ def _offering(provider: Provider, kinds: Mapping[str, Kind]) -> Provider:
                 check_declared(each, kinds)
     except (Exception, SystemExit) as error:  # as above
         return Provider(provider.name, refused=f"{type(error).__name__}: {error}", source=provider.source)
-    return replace(provider, offered=tuple(offered), known=kinds)
+    return provider.replace(offered=tuple(offered), known=kinds)
 
 
 def _check_hooks(module: Any) -> None:

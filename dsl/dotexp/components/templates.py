@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from dotexp.record import Record
 
-@dataclass(frozen=True)
-class ComponentTemplate:
+
+class ComponentTemplate(Record):
     """A component by its name, and its arguments by name, as a spec would write them.
 
     An argument is a number, text, a truth value, None, an enumeration's member, a `Range`, a path, a list or a map of
@@ -16,11 +17,10 @@ class ComponentTemplate:
     """
 
     name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class StageTemplate:
+class StageTemplate(Record):
     """A stage: its policy, and what else the block of a `stage` statement may hold.
 
     `freeze` are layers, groups and ranges of layers (`"stem..layer1"`); `freeze_before` is the first layer that trains,
@@ -34,6 +34,6 @@ class StageTemplate:
     freeze: tuple[str, ...] = ()
     freeze_before: str | None = None
     keep: str | None = None
-    components: Mapping[str, ComponentTemplate] = field(default_factory=dict)
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    listings: Mapping[str, tuple[ComponentTemplate, ...]] = field(default_factory=dict)
+    components: Mapping[str, ComponentTemplate] = MappingProxyType({})
+    changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    listings: Mapping[str, tuple[ComponentTemplate, ...]] = MappingProxyType({})

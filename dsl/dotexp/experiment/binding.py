@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -20,8 +21,7 @@ from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Argument, Call, Value
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """A component looked up, its arguments by parameter name, nothing converted yet.
 
     `span` is the component's name as written; `names` is where each argument's name stands.
@@ -30,7 +30,7 @@ class Draft:
     component: Component
     arguments: Mapping[str, Value]
     span: Span
-    names: Mapping[str, Span] = field(default_factory=dict)
+    names: Mapping[str, Span] = MappingProxyType({})
 
 
 class Bound(NamedTuple):
@@ -96,7 +96,7 @@ class Binder:
                     related=(Related("first given here", given[name].span),),
                 )
             given[name] = argument.value
-        return replace(draft, arguments={**draft.arguments, **given}, names={**draft.names, **names})
+        return draft._replace(arguments={**draft.arguments, **given}, names={**draft.names, **names})
 
     def _name(
         self, argument: Argument, number: int, ordered: list[str], component: Component, named: bool

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from dotexp.components.component import Component as ComponentDeclaration
 from dotexp.experiment.binding import Binder, Draft
@@ -22,8 +24,7 @@ LISTED = {each.word: each.kind for each in KEYWORDS if each.form is Form.listing
 """Kind of the components behind each keyword that takes several."""
 
 
-@dataclass(frozen=True)
-class StageDraft:
+class StageDraft(NamedTuple):
     """A stage: the drafts in force in it by keyword, its freeze statement, and its own lists of components.
 
     A keyword of several components that `listings` lacks takes the experiment's.
@@ -33,7 +34,7 @@ class StageDraft:
     slots: Mapping[str, Draft]
     freeze: Freeze | None = None
     stated: frozenset[str] = frozenset()
-    listings: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
+    listings: Mapping[str, tuple[Call, ...]] = MappingProxyType({})
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dotexp.components.component import Use
 from dotexp.experiment.experiment import Freeze, Model
@@ -15,8 +15,7 @@ Listings = Mapping[str, tuple[Use | None, ...]]
 """Lists of components by keyword; None for one that is unknown."""
 
 
-@dataclass(frozen=True)
-class StageOutline:
+class StageOutline(NamedTuple):
     """A stage: its components, and what it freezes (None: a name in its freeze statement is unknown)."""
 
     name: str
@@ -25,8 +24,7 @@ class StageOutline:
     freeze: Freeze | None
 
 
-@dataclass(frozen=True)
-class Outline:
+class Outline(NamedTuple):
     """An experiment; a component with faulty parameters has their defaults, and facts as far as they are certain.
 
     `model` is None where the layers are unknown. Where a `groups` statement has a fault, `groups_known` is false, and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dotexp.components.templates import StageTemplate
 from dotexp.experiment.accepted import expected_for
@@ -139,15 +138,15 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
     if keyword is None:
         _no_such_path(override, [f"{_STAGE}.{path[1]}.{each.path}" for each in in_place(STAGE) if each.path], binder)
     elif isinstance(override.value, Freeze):
-        drafts.stages[path[1]] = replace(stage, freeze=override.value)
+        drafts.stages[path[1]] = stage._replace(freeze=override.value)
     elif keyword.form is Form.listing and not rest:
         listings = {**stage.listings, keyword.word: _calls(override, keyword, binder)}
-        drafts.stages[path[1]] = replace(stage, listings=listings)
+        drafts.stages[path[1]] = stage._replace(listings=listings)
     elif keyword.word in stage.slots or (keyword.form is Form.component and not rest):
         changed = _changed(stage.slots.get(keyword.word), override, rest, keyword.kind, binder)
         if changed is not None:
             slots = {**stage.slots, keyword.word: changed}
-            drafts.stages[path[1]] = replace(stage, slots=slots, stated=stage.stated | {keyword.word})
+            drafts.stages[path[1]] = stage._replace(slots=slots, stated=stage.stated | {keyword.word})
     else:
         _no_such_path(override, [f"{_STAGE}.{path[1]}.{each.path}" for each in in_place(STAGE) if each.path], binder)
 
@@ -186,7 +185,7 @@ def _change(draft: Draft, override: Override, rest: tuple[str, ...], binder: Bin
     value: Value | None = override.value
     if deeper:
         value = _change_inside(draft, name, override, deeper, binder)
-    return replace(draft, arguments={**draft.arguments, name: value}) if value is not None else draft
+    return draft._replace(arguments={**draft.arguments, name: value}) if value is not None else draft
 
 
 def _change_inside(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from dotexp.language.keywords import STAGE, TOP, in_place
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import Document, Extends, Param, Value
-from dotexp.record import values_of
+from dotexp.record import Record, values_of
 
 
 class Resolved(NamedTuple):
@@ -116,12 +115,11 @@ def _in_order(diagnostics: Sequence[Diagnostic], expansions: Collection[Span]) -
     """Put diagnostics in the order of the text; none suggests a text for a statement of which it concerns a part."""
     placed = Collector()
     for each in diagnostics:
-        placed.add(replace(each, suggestion=None, related=()) if each.span in expansions else each)
+        placed.add(each.replace(suggestion=None, related=()) if each.span in expansions else each)
     return placed.sorted()
 
 
-@dataclass(frozen=True)
-class _Opener:
+class _Opener(Record):
     collector: Collector
 
     def __call__(self, source: Source, extends: Extends) -> Document | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dotexp.components.component import Use
 from dotexp.components.params import Range, former_members_of
@@ -26,7 +25,7 @@ def _is_text_or_none(value: Value, expected: Expected) -> bool:
 def _with_quotes(fault: Diagnostic, value: Text) -> Diagnostic:
     """Say of text on the command line that is no value how it is quoted."""
     path = value.span.source.name.removeprefix(f"{FLAG} ")
-    return replace(fault, help=f"text stands in quotes, as in {FLAG} '{path}={quote(value.value)}'")
+    return fault.replace(help=f"text stands in quotes, as in {FLAG} '{path}={quote(value.value)}'")
 
 
 class Bad:
@@ -37,8 +36,7 @@ BAD: Final = Bad()
 Bind = Callable[[Call, tuple[str, ...], str], Use | None]
 
 
-@dataclass(frozen=True)
-class Converter:
+class Converter(NamedTuple):
     """Turns values into what parameters take. `bind` makes a component of a call; `label` says whose value it is."""
 
     scope: Scope

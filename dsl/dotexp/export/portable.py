@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def _without_local_weights(experiment: Experiment) -> Experiment:
     body = experiment.model.body
     if body is None or not isinstance(body.params, BodyParams) or isinstance(body.params.weights, Enum | None):
         return experiment
-    bare = replace(body, params=body.params.model_copy(update={"weights": None}))
+    bare = body.replace(params=body.params.model_copy(update={"weights": None}))
     return experiment.replace(model=experiment.model.replace(body=bare))
 
 
@@ -50,6 +49,8 @@ def _paths(value: Any) -> Iterator[Path]:
     elif isinstance(value, BaseModel):
         for _, item in value:
             yield from _paths(item)
+    elif isinstance(value, Record):
+        yield from _paths(values_of(value))
     elif isinstance(value, dict):
         for item in value.values():
             yield from _paths(item)

@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from dotexp.language.source import HIDDEN, Span
+from dotexp.record import Record
 
 FORMAT_VERSION = 1
 
@@ -97,8 +98,7 @@ class Related(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Record):
     """One fault: a stable code, a message, a place and a way forward.
 
     `label` stands beside the caret; `suggestion` is text that would mend it when put in place of the span; `help` is

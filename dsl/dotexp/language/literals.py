@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import isinf
+from typing import NamedTuple
 
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.source import Span
@@ -20,8 +20,7 @@ _MEANINGFUL = r"`\"`, `\\`, `\n`, `\t`, `\r` and `\uXXXX`"
 _LETTERS = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """How a literal is read: its right spelling, the fault if it was written otherwise, and whether nobody knows."""
 
     meant: str

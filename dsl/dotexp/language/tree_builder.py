@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lark import Transformer
 
@@ -44,8 +43,7 @@ Children = list[Any]
 """What stands under a rule, punctuation included: lexemes and nodes, each with its span."""
 
 
-@dataclass(frozen=True)
-class Arguments:
+class Arguments(NamedTuple):
     """The parentheses of a call and what is in them, on the way to a Call or a Component."""
 
     items: tuple[Argument, ...]

@@ -121,9 +121,9 @@ class _Planner:
         except UsageError as error:
             self.collector.report("E405", str(error), self.origins.get("model.body.weights"))
             raise SpecError(self.collector.sorted()) from error
-        pinned = replace(weights, params=RunWeights(run=str(folder)))
+        pinned = weights.replace(params=RunWeights(run=str(folder)))
         params = body.params.model_copy(update={"weights": pinned})
-        model = experiment.model.replace(body=replace(body, params=params))
+        model = experiment.model.replace(body=body.replace(params=params))
         return experiment.replace(model=model)
 
     def facts(self, place: str, use: Use, seed: int) -> DataFacts | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -124,7 +123,7 @@ def without_weights(model: Model) -> Model:
     body = model.body
     if body is None or not isinstance(body.params, BodyParams) or body.params.weights is None:
         return model
-    bare = replace(body, params=body.params.model_copy(update={"weights": None}))
+    bare = body.replace(params=body.params.model_copy(update={"weights": None}))
     return model.replace(body=bare)
 
 
