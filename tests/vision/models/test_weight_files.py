@@ -99,6 +99,28 @@ def test_several_state_dicts_are_listed(state: dict[str, Tensor], tmp_path: Path
     assert "holds no state dict `net`" in str(error) and error.problem.help == "state dicts in it: `model`, `ema`"
 
 
+def test_an_optimizers_state_is_no_state_dict(state: dict[str, Tensor], tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    torch.save({"optimizer": optimizer.state_dict(), "net": state, "epoch": 1}, tmp_path / "a.pth")
+    assert str(refusal("squeezenet1_1", tmp_path / "a.pth")).endswith("its state dict inside, called `net`")
+    torch.save(optimizer.state_dict(), tmp_path / "b.pth")
+    error = refusal("squeezenet1_1", tmp_path / "b.pth")
+    assert "holds no state dict" in str(error) and error.problem.help == "it holds the state of an optimizer"
+
+
+def test_what_stands_among_the_tensors_is_named(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({**state, "epoch": 3}, tmp_path / "a.pth")
+    assert refusal("squeezenet1_1", tmp_path / "a.pth").problem.help == f"it holds {len(state)} tensors, epoch (int)"
+
+
+def test_many_state_dicts_are_counted(tmp_path: Path) -> None:
+    torch.save({f"fold{number}": {"w": torch.zeros(1)} for number in range(8)}, tmp_path / "a.pth")
+    assert "(`fold0`, `fold1`, `fold2`, `fold3`, `fold4` and 3 more)" in str(refusal("resnet18", tmp_path / "a.pth"))
+
+
 def test_a_key_and_a_prefix_are_told_together(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "both.ckpt"
     torch.save({"state_dict": prefixed(state, "model."), "epoch": 1}, path)
@@ -140,7 +162,7 @@ def test_other_files_are_told_by_their_content(tmp_path: Path, state: dict[str, 
         "packed.pth": (gzip.compress(whole[:999]), "is gzip, not PyTorch weights"),
         "keras.pth": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file"),
         "script.pth": ((tmp_path / "script.pth").read_bytes(), "is a TorchScript program"),
-        "arrays.pth": ((tmp_path / "arrays.npz").read_bytes(), "is a zip archive, not PyTorch weights"),
+        "arrays.pth": ((tmp_path / "arrays.npz").read_bytes(), "is a NumPy archive, not PyTorch weights"),
         "error.pth": (b'{"message": "Not Found"}', "is JSON, not PyTorch weights"),
         "text.pth": (b"not weights at all", "is text, not weights: not weights at all"),
         "empty.pth": (b"", "is an empty file"),
@@ -177,6 +199,7 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path, state: dict[str, 
         (lambda t: t.to(torch.int8), "is of integers"),
         (lambda t: t > 0, "is of integers"),
         (lambda t: t.to(torch.complex64), "is complex"),
+        (lambda t: t.to_sparse(), "is sparse"),
         (lambda t: torch.full_like(t, float("nan")), "has values that are NaN or infinite"),
         (lambda t: t.index_fill(0, torch.tensor([3]), float("inf")), "has values that are NaN or infinite"),
         (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "is quantized"),
@@ -235,6 +258,7 @@ WRONG = {
     "integers": "is of integers",
     "prefix": "its names start with `module.`",
     "page": "is a web page",
+    "sparse": "is sparse",
 }
 
 
@@ -247,6 +271,7 @@ def test_plan_and_run_refuse_wrong_weights_with_a_place_and_leave_no_folder(
         "other": models.resnet18().state_dict(),
         "integers": {**state, "features.0.weight": state["features.0.weight"].to(torch.int8)},
         "prefix": prefixed(state, "module."),
+        "sparse": {**state, "features.0.weight": state["features.0.weight"].to_sparse()},
     }
     if wrong in contents:
         torch.save(contents[wrong], photos / "w.pth")

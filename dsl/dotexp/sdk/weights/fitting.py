@@ -60,16 +60,24 @@ def _require_numbers(tensors: Mapping[str, Tensor], said: str) -> None:
     """Raise ComponentError (E405) for tensors that a layer's real numbers cannot be."""
     faults = list(_not_numbers(tensors))
     if faults:
-        raise unusable(f"{said} holds no usable weights: {'; '.join(faults)}", "weights are finite real numbers")
+        raise unusable(
+            f"{said} holds no usable weights: {'; '.join(faults)}", "weights are finite real numbers, in dense tensors"
+        )
 
 
 def _not_numbers(tensors: Mapping[str, Tensor]) -> Iterator[str]:
     quantized = [name for name, tensor in tensors.items() if tensor.is_quantized]
+    sparse = [name for name, tensor in tensors.items() if tensor.layout is not torch.strided]
     complex_ones = [name for name, tensor in tensors.items() if tensor.is_complex()]
-    real = {name: t for name, t in tensors.items() if t.is_floating_point()}
-    integers = [name for name in tensors if name not in real and name not in quantized and name not in complex_ones]
+    real = {name: t for name, t in tensors.items() if t.is_floating_point() and name not in sparse}
+    integers = [name for name in tensors if name not in {*real, *quantized, *sparse, *complex_ones}]
     infinite = [name for name, t in real.items() if not t.is_meta and not bool(torch.isfinite(t.float()).all())]
-    for kind, names in (("quantized", quantized), ("complex", complex_ones), ("of integers", integers)):
+    for kind, names in (
+        ("quantized", quantized),
+        ("sparse", sparse),
+        ("complex", complex_ones),
+        ("of integers", integers),
+    ):
         if names:
             yield f"{counted(names)} {'are' if len(names) > 1 else 'is'} {kind}"
     if infinite:

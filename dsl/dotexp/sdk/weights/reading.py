@@ -25,8 +25,10 @@ Tensors = Mapping[str, Tensor]
 
 _DEEPEST = 3
 """Levels of mappings in which a state dict is looked for."""
+_SHOWN = 5
 _GLOBAL = re.compile(r"GLOBAL ([\w.]*\w)")
 _LIGHTNING = b"pytorch-lightning_version"
+_OPTIMIZER = "param_groups"
 
 
 class Source(NamedTuple):
@@ -104,11 +106,14 @@ def _zip_content(path: Path) -> sniffing.Content | None:
     """Return what a zip archive is, unless it is one of torch.save's."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.partition("/")[2] for name in archive.namelist()]
+            archived = archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return None  # torch says what is wrong
+    names = [name.partition("/")[2] for name in archived]
     if "constants.pkl" in names:
         return sniffing.Content("a TorchScript program", "where it was made, save its state_dict()")
+    if names and all(name.endswith(".npy") for name in archived):
+        return sniffing.Content("a NumPy archive", "save its arrays as tensors in a .safetensors file")
     return None if "data.pkl" in names else sniffing.ZIP
 
 
@@ -127,10 +132,15 @@ def _load(path: Path) -> object:
 
 
 def _load_pickled(path: Path, device: str) -> object:
-    if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
-        return torch.load(path, map_location=device, weights_only=True, mmap=True)
-    with path.open("rb") as file:  # by its name, torch goes by the suffix
-        return torch.load(file, map_location=device, weights_only=True)
+    try:
+        if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+            return torch.load(path, map_location=device, weights_only=True, mmap=True)
+        with path.open("rb") as file:  # by its name, torch goes by the suffix
+            return torch.load(file, map_location=device, weights_only=True)
+    except NotImplementedError:  # a sparse tensor needs its values to be made
+        if device == "cpu":
+            raise
+        return _load_pickled(path, "cpu")
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -211,7 +221,8 @@ def _state(loaded: object, source: Source) -> Tensors:
     key = next(iter(inner))
     lightning = isinstance(loaded, Mapping) and _LIGHTNING.decode() in loaded
     what = "a Lightning checkpoint" if lightning else "a checkpoint"
-    several = f" ({', '.join(f'`{each}`' for each in inner)})" if len(inner) > 1 else ""
+    more = f" and {len(inner) - _SHOWN} more" if len(inner) > _SHOWN else ""
+    several = f" ({', '.join(f'`{each}`' for each in [*inner][:_SHOWN])}{more})" if len(inner) > 1 else ""
     prefix = _common_prefix(inner[key])
     raise unusable(
         f"{path} is {what}, with its state dict{'s' * bool(several)} inside{several or f', called `{key}`'}",
@@ -220,8 +231,11 @@ def _state(loaded: object, source: Source) -> Tensors:
 
 
 def _states(loaded: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Tensors]]:
-    """Yield the state dicts in nested mappings by their keys, joined by points; that of the whole by ""."""
-    if not isinstance(loaded, Mapping):
+    """Yield the state dicts in nested mappings by their keys, joined by points; that of the whole by "".
+
+    An optimizer's state, a mapping of tensors for each parameter, is none.
+    """
+    if not isinstance(loaded, Mapping) or _OPTIMIZER in loaded:
         return
     if loaded and all(isinstance(name, str) and isinstance(each, Tensor) for name, each in loaded.items()):
         yield ".".join(path), cast(Tensors, loaded)
@@ -231,9 +245,14 @@ def _states(loaded: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, T
 
 
 def _held(loaded: object) -> str:
+    """Say what a file without a state dict holds; of a mapping, what keeps it from being one."""
+    if isinstance(loaded, Mapping) and _OPTIMIZER in loaded:
+        return "it holds the state of an optimizer"
     if isinstance(loaded, Mapping):
-        named = [f"{name} ({type(each).__name__})" for name, each in loaded.items()]
-        return f"it holds {', '.join(named[:5])}{', …' if len(named) > 5 else ''}" if named else "it holds nothing"
+        named = [f"{name} ({type(each).__name__})" for name, each in loaded.items() if not isinstance(each, Tensor)]
+        tensors = f"{len(loaded) - len(named)} tensors, " if len(named) < len(loaded) else ""
+        listed = f"{', '.join(named[:_SHOWN])}{', …' if len(named) > _SHOWN else ''}"
+        return f"it holds {tensors}{listed}" if loaded else "it holds nothing"
     return f"it holds {_article(type(loaded).__name__)}"
 
 
