@@ -45,7 +45,7 @@ INDEPENDENT = [
      [("E109", "haed"), ("E203", "mpl"), ("E301", "boddy")]),
     # inside one statement
     (("lr = 3e-3", "lr = 1/200"), ("epochs = 1", "epoch = 1"),
-     [("E205", "one_cycle"), ("E204", "epoch"), ("E110", "1/200")]),
+     [("E204", "epoch"), ("E110", "1/200")]),
     (("wd = 0.01", "wd = 0.0.1, epss = 1"), ("metrics accuracy", "metrics acuracy"),
      [("E105", "0.0.1"), ("E204", "epss"), ("E203", "acuracy")]),
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from dotexp.components.params import FormerName, Params, Positional
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.scope import Scope
 from dotexp.experiment.values import BAD, Converter
-from dotexp.language.diagnostics import Related, closest
+from dotexp.language.diagnostics import Related
 from dotexp.language.source import Span
-from dotexp.language.syntax_tree import Argument, Call, Value
+from dotexp.language.syntax_tree import Argument, Call, Faulty, ListValue, MapValue, Value
 
 
 class Draft(NamedTuple):
@@ -75,18 +75,20 @@ class Binder:
         empty = Draft(component, {}, call.name.span)
         return self.change(empty, call.arguments or (), positional=True)
 
-    def change(self, draft: Draft, arguments: Iterable[Argument], positional: bool = False) -> Draft:
+    def change(self, draft: Draft, arguments: Sequence[Argument], positional: bool = False) -> Draft:
         """Put arguments in place of those a draft has."""
         fields = draft.component.params.model_fields
         ordered = [name for name, field_ in fields.items() if is_positional(field_)] if positional else []
         given: dict[str, Value] = {}
         names: dict[str, Span] = {}
+        written = {argument.name.text for argument in arguments if argument.name is not None}
         for number, argument in enumerate(arguments):
             name = self._name(argument, number, ordered, draft.component, bool(names))
             if argument.name is not None:
                 names[argument.name.text] = argument.name.span
             if name is None:
                 self.scope.use_names(argument.value)
+                given |= self._meant(argument, draft.component, written)
                 continue
             if name in given:
                 self.scope.collector.report(
@@ -129,15 +131,31 @@ class Binder:
             self.scope.warn_former(name, current, span)
         return current
 
+    def _meant(self, argument: Argument, component: Component, written: Collection[str]) -> dict[str, Value]:
+        """Return what an argument with an unknown name gives all the same: a misspelt one its value, by another
+        library's word one that nobody knows."""
+        from dotexp.language.foreign_words import is_misspelt, meaning
+
+        if argument.name is None:
+            return {}
+        word = argument.name.text
+        meant = meaning(word, component.params.model_fields).word
+        if meant is None or meant in written:
+            return {}
+        return {meant: argument.value if is_misspelt(word, meant) else Faulty(argument.value.span)}
+
     def unknown_parameter(self, component: Component, name: str, span: Span) -> None:
         """Report a name that is none of a component's parameters."""
+        from dotexp.language.foreign_words import meaning  # a right spec has no unknown names
+
+        meant, advice = meaning(name, component.params.model_fields)
         fields = component.params.model_fields
         self.scope.collector.report(
             "E204",
             f"`{component.name}` has no parameter `{name}`",
             span,
-            suggestion=closest(name, fields),
-            help=f"parameters of {component.name}: {', '.join(fields) or 'none'}",
+            suggestion=meant,
+            help=advice or f"parameters of {component.name}: {', '.join(fields) or 'none'}",
         )
 
     def bind(self, draft: Draft, path: str) -> Bound:
@@ -180,12 +198,15 @@ class Binder:
             return draft.component.params.model_validate(values), ()
         except ValidationError as error:
             refused = []
-            for name, message in _faults(error, set(values)):
+            for name, message, location in _faults(error, set(values)):
                 if name is None and not complete:
                     continue
                 value = draft.arguments.get(name) if name else None
                 subject = f"`{name}` of {draft.component.name}" if name else f"`{draft.component.name}`"
-                self.scope.collector.report("E207", f"{subject} {message}", value.span if value else draft.span)
+                place = _item(value, location).span if value else draft.span
+                about = draft.component.params.model_fields[name].description if name else ""
+                help = f"{name}: {about}" if about else ""
+                self.scope.collector.report("E207", f"{subject} {message}", place, help=help)
                 refused += [name] if name else list(draft.component.params.model_fields)
             return None, refused
 
@@ -212,7 +233,8 @@ def is_positional(field: FieldInfo) -> bool:
     return any(isinstance(mark, Positional) for mark in field.metadata)
 
 
-def _faults(error: ValidationError, given: set[str]) -> list[tuple[str | None, str]]:
+def _faults(error: ValidationError, given: set[str]) -> list[tuple[str | None, str, Sequence[Any]]]:
+    """Return what is wrong by parameter: its name (None: all of them), the message, and where in its value."""
     faults: dict[str | None, list[Any]] = {}
     for fault in error.errors(include_url=False):
         location = fault["loc"]
@@ -223,8 +245,20 @@ def _faults(error: ValidationError, given: set[str]) -> list[tuple[str | None, s
     for name, found in faults.items():
         # A union answers once an arm: an arm that the value's form fits says more than one of another type.
         apt = [f for f in found if f["type"] in (*_BOUNDS, "value_error")] or found
-        said.append((name, " or ".join(dict.fromkeys(_words(f) for f in apt))))
+        whole = [f for f in apt if isinstance(f["input"], int) and "int" in str(f["loc"][-1])]
+        apt = whole or apt
+        said.append((name, " or ".join(dict.fromkeys(_words(f) for f in apt)), apt[0]["loc"]))
     return said
+
+
+def _item(value: Value, location: Sequence[Any]) -> Value:
+    """Return the item of a list or map that a fault is in, or the value itself."""
+    key = location[-1] if location else None
+    if isinstance(value, ListValue) and isinstance(key, int) and key < len(value.items):
+        return value.items[key]
+    if isinstance(value, MapValue):
+        return next((entry for word, entry in value.entries if word.text == key), value)
+    return value
 
 
 _BOUNDS = {

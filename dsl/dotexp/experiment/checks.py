@@ -10,7 +10,7 @@ from dotexp.components.facts import BodyFacts, DataSignature, ModelFacts, Optimi
 from dotexp.experiment.callback_checks import check_callbacks
 from dotexp.experiment.experiment import FreezeBefore, FreezeLayers, Unfreeze, frozen_layers
 from dotexp.experiment.field_checks import check_fields, check_stage_fields
-from dotexp.experiment.layers import check_rates, training_groups
+from dotexp.experiment.layers import check_rates, check_sizes, training_groups
 from dotexp.experiment.outline import Outline, StageOutline
 from dotexp.language.diagnostics import Collector
 from dotexp.language.source import Span
@@ -131,6 +131,8 @@ def _check_policy(stage: StageOutline, outline: Outline, origins: Mapping[str, S
         span = origins.get(f"{place}.fit.lr") or origins.get(f"{place}.fit")
         freeze = stage.freeze if outline.groups_known else None
         check_rates(getattr(fit.params, "lr", None), freeze, outline.model, span, collector)
+        names = [group.name for group in outline.model.groups]
+        check_sizes(getattr(fit.params, "lr", None), names, span, collector)
     optimizer = stage.uses.get("optimizer")
     key = optimizer.facts_as(OptimizerFacts).momentum if optimizer is not None else None
     if optimizer is None or key is None or not fit.params.moves_momentum:

@@ -11,6 +11,7 @@ from dotexp.components.component import Component as ComponentDeclaration
 from dotexp.experiment.binding import Binder, Draft
 from dotexp.experiment.experiment import Runtime
 from dotexp.experiment.merge import Merged
+from dotexp.experiment.overrides import Override
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, in_place
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, Component, Freeze, Listing, StageBlock, Unread, Value, Word
@@ -43,7 +44,7 @@ class Drafts:
 
     `expansions` are the places of the statements that a component expands to stages; `expanded` is false where one of
     them has a fault, so that its stages are unknown. `faulty` are the keywords of statements outside stages that name
-    no known component, or are unread.
+    no known component, or are unread; `astray` are overrides of something that does not exist.
     """
 
     binder: Binder
@@ -54,6 +55,7 @@ class Drafts:
     expansions: set[Span] = field(default_factory=set)
     faulty: set[str] = field(default_factory=set)
     expanded: bool = True
+    astray: list[Override] = field(default_factory=list)
 
 
 def draft_statements(merged: Merged, binder: Binder) -> Drafts:

@@ -176,3 +176,37 @@ def check_rates(rates: object, freeze: Freeze | None, model: Model, span: Span |
         if missing and all(name in names for name in rates):
             message = f"no learning rate for {', '.join(missing)}"
             collector.report("E307", message, span, help="a map names every group that trains")
+
+
+def check_sizes(rates: object, groups: Sequence[str], span: Span | None, collector: Collector) -> None:
+    """W511 for learning rates that are probably not meant: very high, or falling from the first group to the last."""
+    sizes = _rates(rates, groups)
+    if sizes and max(sizes) > _HIGHEST:
+        message = f"a learning rate of {max(sizes):g} is far above the usual 1e-6 to 0.1"
+        collector.report("W511", message, span, help="most trainings diverge at it; `spec-runner lr-find` suggests one")
+    wrong_length = isinstance(rates, tuple) and len(rates) != len(groups)
+    if sizes and not wrong_length and sizes[0] > sizes[-1] and list(sizes) == sorted(sizes, reverse=True):
+        message = f"the learning rate falls from {sizes[0]:g} for the first group to {sizes[-1]:g} for the last"
+        help = "the early layers of a trained body need the lowest rates: `slice(low, high)`"
+        collector.report("W511", message, span, help=help)
+
+
+_HIGHEST = 1.0
+"""Learning rate above which a spec is asked about it."""
+
+
+def _rates(rates: object, groups: Sequence[str]) -> Sequence[float]:
+    """Return the rates of the groups in their order, as far as they are known without the data."""
+    match rates:
+        case int() | float():
+            return (rates,)
+        case tuple():
+            return rates
+        case dict():
+            return tuple(rates[name] for name in groups if name in rates)
+        case Use():
+            try:
+                return tuple(rates.build(max(len(groups), 2)))
+            except Exception:  # a plugin's builder; where it fails, planning says so
+                return ()
+    return ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dotexp.experiment.experiment import LANGUAGE_VERSION
-from dotexp.language.diagnostics import Collector, Related
+from dotexp.language.diagnostics import Collector, Related, closest
 from dotexp.language.keywords import BY_WORD, KEYWORDS, MODEL, Form, in_place
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import (
@@ -19,6 +19,7 @@ from dotexp.language.syntax_tree import (
     Groups,
     Listing,
     ModelBlock,
+    NoStage,
     Param,
     Seed,
     StageBlock,
@@ -77,6 +78,7 @@ def merge(document: Document, open_base: Opener, collector: Collector) -> Merged
     for each in reversed(chain):
         _refuse_twice(each, collector)
         _check_order(each, collector)
+        _drop_stages(each, merged, collector)
         for statement in each.statements:
             _put(merged, statement)
     return merged
@@ -110,8 +112,30 @@ def _same_file(one: Source, other: Source) -> bool:
     return os.path.realpath(one.name) == os.path.realpath(other.name)
 
 
+def _drop_stages(document: Document, merged: Merged, collector: Collector) -> None:
+    """Leave out the stages of the bases that a file does without: `stages none`, `stage NAME none`."""
+    for statement in document.statements:
+        if isinstance(statement, Listing) and statement.keyword.text == STAGES:
+            if not merged.stages and merged.complete:
+                collector.report("W509", f"`{STAGES} none` changes nothing: no base has a stage", statement.span)
+            merged.stages.clear()
+    for statement in document.statements:
+        if not isinstance(statement, NoStage):
+            continue
+        name = statement.name
+        if merged.stages.pop(name.text, None) is None and merged.complete:
+            near = closest(name.text, [each for each in merged.stages if each != STAGES])
+            help = (
+                f"`{STAGES} none` leaves out the stages that a component stands for" if STAGES in merged.stages else ""
+            )
+            message = f"no base has a stage `{name.text}`"
+            collector.report("E208", message, name.span, suggestion=near, help=help)
+
+
 def _put(merged: Merged, statement: object) -> None:
     match statement:
+        case Listing(keyword=keyword) if keyword.text == STAGES:
+            pass
         case ExperimentName():
             merged.name = statement
         case Seed():
@@ -200,11 +224,13 @@ def _once(name: str, place: Span, seen: dict[str, Span], collector: Collector) -
 
 def _identity(statement: object) -> tuple[str, Span]:
     match statement:
+        case Listing() if statement.keyword.text == STAGES:
+            return f"{STAGES} none", statement.keyword.span
         case Component() | Listing():
             return statement.keyword.text, statement.keyword.span
         case Param():
             return f"param {statement.name.text}", statement.name.span
-        case StageBlock():
+        case StageBlock() | NoStage():
             return f"stage {statement.name.text}", statement.name.span
         case Version(span=span):
             return "dotexp", span

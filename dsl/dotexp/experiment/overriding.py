@@ -11,7 +11,7 @@ from dotexp.experiment.drafts import Drafts, draft_stage, draft_statements
 from dotexp.experiment.merge import PARTS, STAGES, WHOLE, Merged
 from dotexp.experiment.nodes import stage_node
 from dotexp.experiment.overrides import Override
-from dotexp.language.diagnostics import Related, closest
+from dotexp.language.diagnostics import Related
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, Keyword, in_place
 from dotexp.language.syntax_tree import (
     Argument,
@@ -40,6 +40,7 @@ def make_drafts(merged: Merged, overrides: Sequence[Override], binder: Binder) -
     for override in overrides:
         if override.path[0] == _STAGE:
             _override_stage(drafts, override)
+    _report_astray(drafts)
     return drafts
 
 
@@ -88,7 +89,7 @@ def _override_global(drafts: Drafts, override: Override) -> None:
     binder = drafts.binder
     form = keyword.form if keyword else None
     if keyword is None:
-        _no_such_path(override, _global_paths(drafts), binder)
+        drafts.astray.append(override)
     elif rest and keyword.word in drafts.faulty and keyword.word not in drafts.slots:
         return
     elif form is Form.number and not rest and not isinstance(override.value, Freeze):
@@ -106,7 +107,7 @@ def _override_global(drafts: Drafts, override: Override) -> None:
             for part in PARTS if keyword.word == WHOLE else ():
                 drafts.slots.pop(part, None)
     else:
-        _no_such_path(override, _global_paths(drafts), binder)
+        drafts.astray.append(override)
 
 
 def _target(path: tuple[str, ...], drafts: Drafts) -> tuple[Keyword | None, tuple[str, ...]]:
@@ -115,11 +116,6 @@ def _target(path: tuple[str, ...], drafts: Drafts) -> tuple[Keyword | None, tupl
         return BY_WORD[path[1]], path[2:]
     keyword = next((each for each in in_place(TOP) if each.path == path[0]), None)
     return keyword, path[1:]
-
-
-def _global_paths(drafts: Drafts) -> list[str]:
-    fixed = [each.path for each in in_place(TOP, Form.number, Form.listing) if each.path]
-    return [*fixed, _STAGE, *(BY_WORD[word].path for word in drafts.slots), *drafts.binder.scope.params]
 
 
 # Overrides of a stage
@@ -131,12 +127,12 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
     if stage is None and not drafts.expanded:
         return
     if stage is None or len(path) < 3:
-        _no_such_path(override, [f"{_STAGE}.{name}.fit" for name in drafts.stages], binder)
+        drafts.astray.append(override)
         return
     keyword = next((each for each in in_place(STAGE) if each.path == path[2]), None)
     rest = path[3:]
     if keyword is None:
-        _no_such_path(override, [f"{_STAGE}.{path[1]}.{each.path}" for each in in_place(STAGE) if each.path], binder)
+        drafts.astray.append(override)
     elif isinstance(override.value, Freeze):
         drafts.stages[path[1]] = stage._replace(freeze=override.value)
     elif keyword.form is Form.listing and not rest:
@@ -148,7 +144,7 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
             slots = {**stage.slots, keyword.word: changed}
             drafts.stages[path[1]] = stage._replace(slots=slots, stated=stage.stated | {keyword.word})
     else:
-        _no_such_path(override, [f"{_STAGE}.{path[1]}.{each.path}" for each in in_place(STAGE) if each.path], binder)
+        drafts.astray.append(override)
 
 
 # One component
@@ -167,20 +163,21 @@ def _changed(draft: Draft | None, override: Override, rest: tuple[str, ...], kin
 
 
 def _change(draft: Draft, override: Override, rest: tuple[str, ...], binder: Binder) -> Draft:
+    fields = draft.component.params.model_fields
     if isinstance(override.value, Freeze) or not rest:
-        _no_such_path(override, [f"{override.said}.{name}" for name in draft.component.params.model_fields], binder)
+        message = f"`{override.said}` is a component: name the parameter to change"
+        binder.scope.collector.report("E212", message, override.span, help=f"parameters: {', '.join(fields)}")
         return draft
     written, deeper = rest[0], rest[1:]
     name = binder.parameter(draft.component, written, override.span)
     if name is None:
-        fields = draft.component.params.model_fields
-        known = ", ".join(fields)
+        from dotexp.language.foreign_words import meaning  # a right call has no unknown names
+
+        near, advice = meaning(written, fields)
         message = f"there is nothing at `{override.said}`: `{draft.component.name}` has no parameter `{written}`"
-        help = f"parameters of {draft.component.name}: {known}"
-        near = closest(written, fields)
-        binder.scope.collector.report(
-            "E212", message, override.span, help=help + (f"; did you mean `{near}`?" if near else "")
-        )
+        help = advice or f"parameters of {draft.component.name}: {', '.join(fields)}"
+        help += f"; did you mean `{near}`?" if near else ""
+        binder.scope.collector.report("E212", message, override.span, help=help)
         return draft
     value: Value | None = override.value
     if deeper:
@@ -217,7 +214,13 @@ def _calls(override: Override, keyword: Keyword, binder: Binder) -> tuple[Call, 
     return calls
 
 
-def _no_such_path(override: Override, choices: Sequence[str], binder: Binder) -> None:
-    near = closest(override.said, choices)
-    help = f"did you mean `{near}`?" if near else f"for example {', '.join(choices[:4])}"
-    binder.scope.collector.report("E212", f"there is nothing at `{override.said}`", override.span, help=help)
+def _report_astray(drafts: Drafts) -> None:
+    """Report the overrides of nothing, once all is known that could be meant."""
+    if not drafts.astray:
+        return
+    from dotexp.experiment.override_hints import path_hint  # a right call has none
+
+    for override in drafts.astray:
+        message = f"there is nothing at `{override.said}`"
+        help = path_hint(override.path, drafts)
+        drafts.binder.scope.collector.report("E212", message, override.span, help=help)

@@ -84,14 +84,18 @@ class Scope:
         )
 
     def _unknown(self, call: Call, kinds: tuple[str, ...]) -> None:
+        from dotexp.language.foreign_words import meaning  # a right spec has no unknown names
+
         kind, name = words(kinds[0]), call.name.text
         names = [n for k in kinds for n in self.registry.names(k)]
-        near = closest(name, names)
+        near, advice = meaning(name, names)
         help = f"{self.registry.plural(kinds[0])} installed: {', '.join(names) or 'none'}"
         elsewhere = next((c for c in self.registry.components if c.name == name), None)
-        if elsewhere and not near:
+        if advice:
+            help = f"{advice}; {help}"
+        elif elsewhere and not near:
             help = f"`{name}` is {one(elsewhere.kind)}; {help}"
-        if not near and not elsewhere:
+        elif not near:
             help += "; where another plugin offers it, that plugin is not installed: see `spec-runner plugins`"
         for broken in self.registry.broken:
             help += f"; plugin {broken.name} ({broken.distribution} {broken.version}) does not load: {broken.error}"

@@ -12,7 +12,7 @@ from dotexp.components.params import Range, former_members_of
 from dotexp.experiment.accepted import Expected
 from dotexp.experiment.overrides import FLAG, from_command_line, may_be_path, whole_override
 from dotexp.experiment.scope import Scope
-from dotexp.language.diagnostics import Diagnostic, closest
+from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.literals import quote
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, Constant, Faulty, ListValue, MapValue, Number, NumberRange, Text, Value
@@ -167,13 +167,18 @@ class Converter(NamedTuple):
         return self._unknown_name(value, expected, label, known)
 
     def _unknown_name(self, value: Call, expected: Expected, label: str, known: set[str]) -> Bad:
+        from dotexp.language.foreign_words import meaning  # a right spec has no unknown names
+
         name = value.name.text
         if value.arguments is not None:
             return self._wrong(value, expected, label, f"`{name}(…)`")
         lowered = {"True": "true", "False": "false", "None": "none"}.get(name)
         choices = [*expected.members, *sorted(known), *(["none"] if expected.none else [])]
-        near = lowered or closest(name, [*choices, *self.scope.params])
-        if expected.members or known:
+        near, advice = meaning(name, [*choices, *self.scope.params])
+        near = lowered or near
+        if advice:
+            help = advice
+        elif expected.members or known:
             help = f"{label} is one of: {', '.join(choices)}"
         else:
             help = f"{label} takes {expected.words()}"

@@ -85,8 +85,9 @@ CODES: Mapping[str, str] = {
     "W506": "a plugin that does not load",
     "W507": "a former name of something, which still works",
     "W508": "a run resumed from an earlier place than its last, since a checkpoint is damaged or missing",
-    "W509": "an override that changes nothing",
+    "W509": "an override, or a `none`, that changes nothing",
     "W510": "a weights file that is missing, as the data is",
+    "W511": "a learning rate that is probably not meant",
 }
 """Every diagnostic's code and what it is about; dsl/README.md explains each."""
 

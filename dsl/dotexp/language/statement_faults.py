@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dotexp.language.diagnostics import Diagnostic, Related, closest
+from dotexp.language.diagnostics import Diagnostic, Related
+from dotexp.language.foreign_words import is_misspelt, is_translated, meaning
 from dotexp.language.keywords import LATER, LEADERS, MODEL, RESERVED, STAGE, TOP, Form, Keyword, keyword_of
 from dotexp.language.lexer import END, Lexeme
 from dotexp.language.literals import quote, unquote
@@ -41,10 +42,6 @@ _EXPECTED = {
     "LBRACE": "`{`",
     "LPAR": "`(`",
 }
-
-
-_SURE = 0.75
-"""Likeness of a misspelt keyword that is taken for the keyword, so that the statement is checked too."""
 
 
 def explain(trouble: Trouble) -> Mend:
@@ -174,13 +171,13 @@ def _leading_word(t: Trouble) -> Mend | None:
     if token.meant in LATER:
         return Mend(Diagnostic("E109", f"this version does not have the statement `{token.meant}` yet", token.span))
     words = LEADERS[t.inside] + tuple(word for word in ("except", "before") if t.can(word.upper()))
-    near = closest(token.meant, words)
+    near, advice = meaning(token.meant, words)
     same_line = not first_on_line(t.lexemes, t.at)
-    if near is None and same_line and t.lead is not None:
+    if near is None and not advice and same_line and t.lead is not None:
         return _missing_comma(t)
     if near in ("except", "before"):
         return Mend(Diagnostic("E103", f"`{token.meant}` is out of place", token.span, suggestion=near))
-    return _unknown_statement(t, near)
+    return _unknown_statement(t, near, advice)
 
 
 def _missing_comma(t: Trouble) -> Mend | None:
@@ -191,19 +188,20 @@ def _missing_comma(t: Trouble) -> Mend | None:
     return Mend(fault, insert=(stand_in("COMMA", ",", token),), clean=True)
 
 
-def _unknown_statement(t: Trouble, near: str | None) -> Mend:
-    """A leading word that is no keyword: taken for the nearest one where what follows may follow that."""
+def _unknown_statement(t: Trouble, near: str | None, advice: str) -> Mend:
+    """A leading word that is no keyword: taken for the one that it surely means where the rest may follow that."""
     token = t.token
     if t.after.type == "EQUAL" and t.inside == TOP and near is None:
         message, help = f"unknown statement `{token.meant}`", "a named constant is declared by `param`"
+        help = f"{advice}; {help}" if advice else help
         return Mend(Diagnostic("E109", message, token.span, suggestion=f"param {token.meant}", help=help))
     message = f"unknown statement `{token.meant}`" if t.inside == TOP else f"a {t.inside} has no member `{token.meant}`"
-    help = "" if near else f"{_PLACES[t.inside]} stand {', '.join(LEADERS[t.inside])}"
+    help = advice or ("" if near else f"{_PLACES[t.inside]} stand {', '.join(LEADERS[t.inside])}")
     fault = Diagnostic("E109", message, token.span, suggestion=near, help=help)
     if near is None:
         return Mend(fault)
     terminal = RESERVED[near]
-    if closest(token.meant, [near], cutoff=_SURE) and t.can(terminal, t.after.type):
+    if (is_misspelt(token.meant, near) or is_translated(token.meant, near)) and t.can(terminal, t.after.type):
         return Mend(fault, insert=(token._replace(type=terminal, meant=near),), drop=1, clean=True)
     return Mend(fault, meant=near)
 

@@ -160,7 +160,6 @@ class Param(NamedTuple):
 class Component(NamedTuple):
     """A keyword with one component (`data ratings(…)`) or with changes alone (`data(size = 288)`).
 
-    Keywords: data, model, body, head, loss, optimizer, fit, stages, and runtime (which has changes only).
     Exactly one of `call` and `changes` is not None.
     """
 
@@ -171,10 +170,7 @@ class Component(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """`metrics error_rate, accuracy`: components of one kind, none of them after `none`.
-
-    Keywords: metrics, callbacks, report.
-    """
+    """`metrics error_rate, accuracy`: components of one kind, none of them after `none`; also `stages none`."""
 
     keyword: Word
     calls: tuple[Call, ...]
@@ -231,7 +227,16 @@ class StageBlock(NamedTuple):
     span: Span
 
 
-Statement = Version | Extends | ExperimentName | Seed | Param | Component | Listing | ModelBlock | StageBlock | Unread
+class NoStage(NamedTuple):
+    """`stage head none`: the base's stage of this name is left out."""
+
+    name: Word
+    span: Span
+
+
+Statement = (
+    Version | Extends | ExperimentName | Seed | Param | Component | Listing | ModelBlock | StageBlock | NoStage | Unread
+)
 
 
 class Document(NamedTuple):

@@ -25,6 +25,7 @@ from dotexp.language.syntax_tree import (
     ListValue,
     MapValue,
     ModelBlock,
+    NoStage,
     Number,
     NumberRange,
     Param,
@@ -109,8 +110,10 @@ class Builder(Transformer[Lexeme, Any]):
         """`model { … }`."""
         return ModelBlock(_nodes(children), _span(children))
 
-    def stage(self, children: Children) -> StageBlock:
-        """`stage head { … }`."""
+    def stage(self, children: Children) -> StageBlock | NoStage:
+        """`stage head { … }`, `stage head none`."""
+        if len(children) == 3 and _type(children[2]) == "NONE":
+            return NoStage(children[1], _span(children))
         return StageBlock(children[1], _nodes(children[2:]), _span(children))
 
     # Members
