@@ -92,7 +92,19 @@ def test_stopped_and_given_again_it_ends_with_the_same_rows(
     written = work.predict_into(films, pairs, out)
     assert (written.rows, written.errors, written.resumed) == (9000, 1, 8192)
     assert read(out).equals(read(whole))
-    assert kind == "parquet" or out.read_bytes() == whole.read_bytes()
+    assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_the_bytes_do_not_depend_on_when_rows_were_written(
+    films: RunFolder, pairs: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    for rows in (1, 8192, 10**9):
+        monkeypatch.setattr(batch, "_ROWS", rows)
+        Workspace().predict_into(films, pairs, tmp_path / f"{rows}.{kind}")
+        written.append((tmp_path / f"{rows}.{kind}").read_bytes())
+    assert written[0] == written[1] == written[2]
 
 
 def test_a_folder_of_images_with_a_bad_one(digits: RunFolder, tmp_path: Path) -> None:

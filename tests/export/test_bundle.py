@@ -177,16 +177,32 @@ def test_other_outputs_than_the_samples_are_refused_with_the_versions_that_chang
     tensors["outputs"][0] += 0.5 * off
     save_file(tensors, bundle / "samples.safetensors")
     manifest = json.loads((bundle / "bundle.json").read_text())
-    manifest["versions"]["torch"] = "1.0"
+    assert "dotexp_collab" in manifest["versions"] and "dotexp_vision" not in manifest["versions"]
+    manifest["versions"] |= {"torch": "1.0", "dotexp_collab": "0.0.1", "acme": "3"}
     rewrite(bundle, manifest)
-    with pytest.raises(dotexp.UsageError, match=r"gives other outputs here.* 0.0001 is allowed; .*torch 1\.0, now 2"):
+    with pytest.raises(
+        dotexp.UsageError, match=r"gives other outputs here.* 0.0001 is allowed; .*torch 1\.0, now 2.*"
+    ) as told:
         dotexp.predict(bundle, "u1:i1")
+    assert "dotexp_collab 0.0.1, now " in str(told.value) and "acme 3, not installed now" in str(told.value)
 
 
-def rewrite(bundle: Path, manifest: dict[str, dict[str, dict[str, str]]]) -> None:
+def test_a_spec_that_another_version_refuses_is_told_with_the_versions_that_changed(bundle: Path) -> None:
+    """As where a plugin is missing, or no longer has a parameter."""
+    text = (bundle / "resolved.exp").read_text().replace("factors = 3", "factors = 3, rank = 2")
+    (bundle / "resolved.exp").write_text(text)
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    manifest["versions"]["dotexp_collab"] = "9.9"
+    rewrite(bundle, manifest, "resolved.exp")
+    with pytest.raises(dotexp.SpecError, match="`rank`") as refused:
+        dotexp.predict(bundle, "u1:i1")
+    assert "versions since: dotexp_collab 9.9, now " in refused.value.diagnostics[0].help
+
+
+def rewrite(bundle: Path, manifest: dict[str, dict[str, dict[str, str]]], name: str = "samples.safetensors") -> None:
     from dotexp.export.files import checksum
 
-    manifest["files"]["samples.safetensors"]["sha256"] = checksum(bundle / "samples.safetensors")
+    manifest["files"][name]["sha256"] = checksum(bundle / name)
     (bundle / "bundle.json").write_text(json.dumps(manifest))
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dotexp
 import pytest
@@ -163,8 +164,48 @@ def test_quantised_it_is_smaller_and_says_what_it_costs(
     model, export = small.metrics["accuracy"]
     assert model == pytest.approx(dotexp.evaluate(digits).metrics["accuracy"]) and abs(export - model) < 0.1
     assert small.as_json()["metrics"] == {"accuracy": {"model": model, "export": export}}
+    about = metadata(tmp_path / "small", format)
+    assert about["quantized"] == quantize and about["metrics"] == small.as_json()["metrics"]
+    assert "quantized" not in metadata(tmp_path / "plain", format)
     if format == "bundle":
+        card = (small.path / "README.md").read_text()
+        assert f"| metric | run | bf16 |\n|---|---|---|\n| accuracy | {model:.6g} | {export:.6g} |" in card
+        assert f"    - type: accuracy\n      value: {export!r}\n" in card
+        assert "Quantised" not in (plain.path / "README.md").read_text()
         assert dotexp.evaluate(small.path).metrics["accuracy"] == pytest.approx(export)
+
+
+def metadata(path: Path, format: str) -> dict[str, Any]:
+    if format == "bundle":
+        text = (path / "bundle.json").read_text()
+    elif format == "torch":
+        files = {"dotexp.json": ""}
+        torch.export.load(path, extra_files=files)
+        text = files["dotexp.json"]
+    else:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        text = session.get_modelmeta().custom_metadata_map["dotexp.json"]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"), [("", "no metric, which is"), ("metrics precision_at(3)", "no metric but rankings, which are")]
+)
+def test_without_a_metric_quantising_is_refused_with_one_to_measure_it_by(
+    tmp_path: Path, metrics: str, told: str
+) -> None:
+    write_ratings(tmp_path / "ratings.csv")
+    (tmp_path / "films.exp").write_text(FILMS.replace("metrics rmse", metrics))
+    run = dotexp.run(tmp_path / "films.exp", runs=tmp_path / "runs", report=False)
+    work = Workspace(tmp_path / "runs")
+    with pytest.raises(dotexp.UsageError, match=rf"`films` has {told} needed for it\n.*--set metrics=rmse"):
+        work.export(run, "onnx", tmp_path / "m.onnx", quantize="int8")
+    assert not (tmp_path / "m.onnx").exists()
+    exported = work.export(run, "onnx", tmp_path / "m.onnx", quantize="int8", set="metrics=rmse")
+    assert exported.metrics["rmse"][0] == pytest.approx(exported.metrics["rmse"][1], rel=0.05)
 
 
 def test_quantising_is_refused_where_it_does_not_fit(digits: RunFolder, tmp_path: Path) -> None:

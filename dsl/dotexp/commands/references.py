@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dotexp.components.registry import Registry
+from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.checking import Overrides, SpecPath, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
-from dotexp.export.bundle import is_bundle, require_sound
+from dotexp.export.bundle import changed_versions, is_bundle, require_sound
 from dotexp.language.diagnostics import Diagnostic, Severity, SpecError, UsageError
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import Probe, make_plan
@@ -74,7 +74,8 @@ def load_run(folder: RunFolder, set: Overrides = (), registry: Registry | None =
     try:
         return load(folder.resolved, set, registry, weights=False)
     except SpecError as error:
-        raise SpecError(_errors(error)) from None
+        changed = changed_versions(folder.path, registry or load_registry()) if is_bundle(folder.path) else ""
+        raise SpecError([_with_help(each, changed) for each in _errors(error)]) from None
 
 
 def plan_run(resolved: Resolved, probe: Probe) -> Plan:
@@ -99,4 +100,8 @@ def _with_cure(diagnostic: Diagnostic, resolved: Resolved) -> Diagnostic:
     if not paths:
         return diagnostic
     cure = f"where it has moved since the run: --set {paths[0]}=NEW"
-    return diagnostic.replace(help=f"{diagnostic.help}; {cure}" if diagnostic.help else cure)
+    return _with_help(diagnostic, cure)
+
+
+def _with_help(diagnostic: Diagnostic, more: str) -> Diagnostic:
+    return diagnostic.replace(help="; ".join(each for each in (diagnostic.help, more) if each))

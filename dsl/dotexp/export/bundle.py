@@ -6,13 +6,15 @@ README.md is the model card, model.safetensors the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dotexp.components.component import Use
+from dotexp.components.registry import Registry
 from dotexp.export.files import checksum, new_folder
-from dotexp.export.formats import Exported, Format
-from dotexp.export.portable import portable_text
+from dotexp.export.formats import Cost, Exported, Format, Quantized, cost_as_json
+from dotexp.export.portable import every, portable_text
 from dotexp.language.diagnostics import RunError, UsageError
 from dotexp.runs.files import read_json, write_json, write_text
 from dotexp.runs.folder import RunFolder
@@ -30,14 +32,13 @@ CARD = "README.md"
 _SHOWN = 5
 
 
-def write_bundle(
-    predictor: Predictor, samples: Samples, path: Path, half: bool = False
-) -> tuple[Exported, Callable[[tuple[Tensor, ...]], Tensor]]:
+def write_bundle(predictor: Predictor, samples: Samples, path: Path, quantized: Quantized | None = None) -> Exported:
     """Write a bundle of a finished run as a new folder, read it back, and compare its outputs with the run's.
 
-    With `half`, weights are stored in bfloat16; they are computed with in float32. Raises UsageError where the run is
+    Quantised, its weights are stored in bfloat16 and computed with in float32. Raises UsageError where the run is
     not finished or `path` exists.
     """
+    from dotexp.export.measuring import cost
     from dotexp.export.samples import Samples, difference, save_samples
 
     run = predictor.folder
@@ -49,18 +50,19 @@ def write_bundle(
         write_text(bundle.resolved, portable_text(predictor.experiment))
         bundle.write_facts(predictor.facts)
         bundle.write_result(result)
-        _write_weights(run.model, bundle.model, half)
-        again = _read_back(bundle)
+        _write_weights(run.model, bundle.model, half=quantized is not None)
+        again = _read_back(bundle, predictor)
         held = Samples(samples.inputs, again.outputs(samples.inputs), samples.names)
         save_samples(held, folder / SAMPLES)
-        _write_manifest(predictor, held, folder)
-        _write_card(predictor, held, folder)
+        metrics = cost(predictor, again.outputs, quantized)
+        _write_manifest(describe(predictor, held, quantized, metrics), held, folder)
+        _write_card(predictor, held, folder, quantized, metrics)
         require_same_outputs(again)
         size = sum(file.stat().st_size for file in folder.iterdir())
         largest = difference(held.outputs, samples.outputs)
-    if not half and largest > tolerance_for(predictor):
+    if quantized is None and largest > tolerance_for(predictor):
         raise RunError(f"the bundle gives other outputs than the run: they differ by {largest:.3g}")
-    return Exported(path, Format.bundle, size, len(samples.outputs), largest), again.outputs
+    return Exported(path, Format.bundle, size, len(samples.outputs), largest, quantized, metrics)
 
 
 def _write_weights(source: Path, path: Path, half: bool) -> None:
@@ -77,22 +79,23 @@ def _write_weights(source: Path, path: Path, half: bool) -> None:
     save_weights(rounded, path)
 
 
-def _write_manifest(predictor: Predictor, samples: Samples, folder: Path) -> None:
+def _write_manifest(manifest: dict[str, Any], samples: Samples, folder: Path) -> None:
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    manifest = describe(predictor, samples)
     manifest["samples"] = {"count": len(samples.outputs), "names": list(samples.names)}
     manifest["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": checksum(file)} for file in files}
     write_json(folder / MANIFEST, manifest)
 
 
-def _write_card(predictor: Predictor, samples: Samples, folder: Path) -> None:
+def _write_card(
+    predictor: Predictor, samples: Samples, folder: Path, quantized: Quantized | None, metrics: Cost
+) -> None:
     from dotexp.export.card import answer_text, model_card
 
     answers = [
         (name, answer_text(predictor.read({"input": name}, output).value))
         for name, output in zip(samples.names, samples.outputs.tolist(), strict=False)
     ]
-    write_text(folder / CARD, model_card(predictor.experiment, predictor.folder, answers))
+    write_text(folder / CARD, model_card(predictor.experiment, predictor.folder, answers, quantized, metrics))
 
 
 def is_bundle(path: Path) -> bool:
@@ -117,18 +120,16 @@ def require_sound(path: Path) -> None:
 
 def require_same_outputs(predictor: Predictor) -> None:
     """Raise UsageError unless a bundle's model gives its sample outputs for its sample inputs here."""
-    from dotexp.engine.environment import versions
     from dotexp.export.samples import difference, load_samples
 
     path = predictor.folder.path
     samples = load_samples(path / SAMPLES)
-    manifest = read_json(path / MANIFEST)
     found = predictor.outputs(samples.inputs)
     largest = difference(found, samples.outputs)
     allowed = tolerance_for(predictor)
     if not largest <= allowed:
-        changed = "; ".join(_changes(manifest.get("versions") or {}, versions({})))
-        why = f"; versions since: {changed}" if changed else ""
+        changed = changed_versions(path, predictor.registry)
+        why = f"; {changed}" if changed else ""
         raise UsageError(
             f"the bundle {path} gives other outputs here than where it was made: they differ by {largest:.3g}, "
             f"and {allowed:g} is allowed{why}"
@@ -144,17 +145,35 @@ def tolerance_for(predictor: Predictor) -> float:
     return TOLERANCE if exact and predictor.restored.device.type == "cpu" else ROUGH_TOLERANCE
 
 
-def _read_back(bundle: RunFolder) -> Predictor:
+def changed_versions(path: Path, registry: Registry) -> str:
+    """Say which packages and plugins have another version here than where a bundle was made; nothing where none has."""
+    from dotexp.engine.environment import versions
+
+    before, now = read_json(path / MANIFEST).get("versions"), versions(registry.versions())
+    if not isinstance(before, Mapping):
+        return ""
+    changed = [
+        f"{name} {version}, {f'now {now[name]}' if name in now else 'not installed now'}"
+        for name, version in before.items()
+        if now.get(name) != version
+    ]
+    return f"versions since: {'; '.join(changed)}" if changed else ""
+
+
+def _read_back(bundle: RunFolder, predictor: Predictor) -> Predictor:
     """Restore a bundle's model."""
     from dotexp.experiment.checking import load
     from dotexp.experiment.experiment import Device
     from dotexp.export.predictor import Predictor
 
-    return Predictor(load(bundle.resolved).experiment, bundle, Device.cpu)
+    registry = predictor.registry
+    return Predictor(load(bundle.resolved, registry=registry).experiment, bundle, Device.cpu, registry)
 
 
-def describe(predictor: Predictor, samples: Samples) -> dict[str, Any]:
-    """Say what goes into a model and what comes out: shapes, labels and preprocessing, for whoever runs it."""
+def describe(
+    predictor: Predictor, samples: Samples, quantized: Quantized | None = None, metrics: Cost | None = None
+) -> dict[str, Any]:
+    """Say what goes into a model and what comes out: shapes, labels and preprocessing, and what quantising cost."""
     from dotexp.engine.environment import versions
     from dotexp.experiment.json import as_json
 
@@ -170,7 +189,8 @@ def describe(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         "preprocessing": {"data": data, "normalize": normalization(predictor)},
         "inputs": [_signature(tensor) for tensor in samples.inputs],
         "outputs": _signature(samples.outputs),
-        "versions": versions({}),
+        "versions": versions(_plugins(predictor)),
+        **cost_as_json(quantized, metrics or {}),
     }
 
 
@@ -197,7 +217,7 @@ def _fault(file: Path, row: Any) -> str:
     return "" if isinstance(row, Mapping) and checksum(file) == row.get("sha256") else "is not as it was written"
 
 
-def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    for name, version in now.items():
-        if before.get(name) != version:
-            yield f"{name} {before.get(name)}, now {version}"
+def _plugins(predictor: Predictor) -> dict[str, str]:
+    """Versions of the plugins that the experiment names components of."""
+    names = {use.component.provider for use in every(Use, predictor.experiment)}
+    return {name: version for name, version in predictor.registry.versions().items() if name in names}

@@ -10,6 +10,7 @@ from dotexp.components.bases import BodyParams
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Experiment
+from dotexp.export.formats import Cost, Quantized
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, StageResult
 
@@ -22,38 +23,50 @@ _LISTED = 50
 _SHOWN = 8
 
 
-def model_card(experiment: Experiment, run: RunFolder, samples: Sequence[tuple[str, str]]) -> str:
+def model_card(
+    experiment: Experiment,
+    run: RunFolder,
+    samples: Sequence[tuple[str, str]],
+    quantized: Quantized | None = None,
+    cost: Cost | None = None,
+) -> str:
     """Write the card: what the model is, the data and metrics of its run, how to use it.
 
-    `samples` are names and answers.
+    `samples` are names and answers, `cost` the metrics of a quantised model beside the run's.
     """
     facts = run.read_facts()
     result = run.read_result()
     stage = result.stages[-1] if result and result.stages else None
     sections = [
-        _header(experiment, facts, stage),
+        _header(experiment, facts, _numbers(stage, cost or {})),
         _title(experiment, run),
         _use(facts),
         _data(experiment.stages[-1].data, facts),
         _metrics(stage),
+        _quantized(quantized, cost or {}),
         _training(experiment, result),
         _samples(samples),
     ]
     return "\n".join(line for section in sections for line in section)
 
 
-def _header(experiment: Experiment, facts: DataFacts, stage: StageResult | None) -> Iterator[str]:
+def _numbers(stage: StageResult | None, cost: Cost) -> Mapping[str, float]:
+    """Return the metrics that are numbers: the run's, those of a quantised model in their place."""
+    metrics = {**(stage.metrics if stage else {}), **{name: export for name, (_, export) in cost.items()}}
+    return {name: value for name, value in metrics.items() if isinstance(value, float)}
+
+
+def _header(experiment: Experiment, facts: DataFacts, numbers: Mapping[str, float]) -> Iterator[str]:
     yield from ("---", "library_name: dotexp")
     if experiment.model.body is not None and facts.task in _PIPELINES:
         yield f"pipeline_tag: {_PIPELINES[facts.task]}"
     yield from ("tags:", "- dotexp", f"- {facts.task}")
-    numbers = [(name, value) for name, value in stage.metrics.items() if isinstance(value, float)] if stage else []
     if numbers:
         task = _PIPELINES.get(facts.task, facts.task)
         yield from ("model-index:", f"- name: {experiment.name}", "  results:", "  - task:", f"      type: {task}")
         yield from ("    dataset:", f"      name: {experiment.data.name}", f"      type: {experiment.data.name}")
         yield from ("      split: validation", "    metrics:")
-        for name, value in numbers:
+        for name, value in numbers.items():
             yield from (f"    - type: {name}", f"      value: {value!r}")
     yield from ("---", "")
 
@@ -105,6 +118,15 @@ def _metrics(stage: StageResult | None) -> Iterator[str]:
     yield from ("On the validation set, after the last epoch:", "", "| metric | value |", "|---|---|")
     yield f"| loss | {_number(stage.valid_loss)} |"
     yield from (f"| {name} | {_number(value)} |" for name, value in stage.metrics.items())
+    yield ""
+
+
+def _quantized(quantized: Quantized | None, cost: Cost) -> Iterator[str]:
+    if quantized is None:
+        return
+    yield from (f"## Quantised to {quantized}", "", "The weights are rounded. What it costs on the validation set:", "")
+    yield from (f"| metric | run | {quantized} |", "|---|---|---|")
+    yield from (f"| {name} | {_number(model)} | {_number(export)} |" for name, (model, export) in cost.items())
     yield ""
 
 

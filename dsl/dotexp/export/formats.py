@@ -33,6 +33,18 @@ QUANTIZED: Mapping[Format, Quantized] = {
 """How each format may be quantised."""
 
 
+Cost = Mapping[str, tuple[Any, Any]]
+"""What quantising costs: each metric over the validation set, the model's and the export's."""
+
+
+def cost_as_json(quantized: Quantized | None, metrics: Cost) -> dict[str, Any]:
+    """What a quantised export says of itself, for `export --json` and in the export; nothing of another."""
+    if quantized is None:
+        return {}
+    both = {name: {"model": model, "export": export} for name, (model, export) in metrics.items()}
+    return {"quantized": str(quantized), "metrics": both}
+
+
 @dataclass(frozen=True)
 class Exported:
     """An export: its path, its size, and the largest difference of its outputs from the model's on `samples` inputs.
@@ -46,13 +58,10 @@ class Exported:
     samples: int
     difference: float
     quantized: Quantized | None = None
-    metrics: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    metrics: Cost = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """`export --json`'s answer."""
         row: dict[str, Any] = {"path": str(self.path), "format": str(self.format), "bytes": self.bytes}
         row |= {"samples": self.samples, "difference": self.difference}
-        if self.quantized is not None:
-            both = {name: {"model": model, "export": export} for name, (model, export) in self.metrics.items()}
-            row |= {"quantized": str(self.quantized), "metrics": both}
-        return {"format_version": 1, **row}
+        return {"format_version": 1, **row, **cost_as_json(self.quantized, self.metrics)}

@@ -1,4 +1,4 @@
-"""Metrics of an export over the validation set."""
+"""What quantising costs: metrics of an export over the validation set, beside the model's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,36 @@ import torch
 from torch import Tensor
 
 from dotexp.engine.evaluation import build_metrics
+from dotexp.export.formats import Cost, Quantized
 from dotexp.export.predictor import Predictor
+from dotexp.language.diagnostics import UsageError
 from dotexp.sdk.data import RankingMetric
 
+Answer = Callable[[tuple[Tensor, ...]], Tensor]
+"""Activated outputs of a batch."""
 
-def measure(predictor: Predictor, answer: Callable[[tuple[Tensor, ...]], Tensor]) -> dict[str, Any]:
+
+def require_metrics(predictor: Predictor) -> None:
+    """Raise UsageError where the experiment has no metric that tells what quantising costs."""
+    facts = predictor.facts
+    metrics = build_metrics(predictor.restored.inference.metrics, facts, torch.device("cpu"))
+    if all(isinstance(metric, RankingMetric) for metric in metrics.values()):
+        which = "no metric but rankings, which are" if metrics else "no metric, which is"
+        raise UsageError(
+            f"what quantising costs is measured on the validation set, and `{predictor.experiment.name}` has {which} "
+            f"needed for it\n  to measure it: --set metrics={'rmse' if facts.classes is None else 'accuracy'}"
+        )
+
+
+def cost(predictor: Predictor, answer: Answer, quantized: Quantized | None) -> Cost:
+    """Measure the model's and a quantised export's metrics over the validation set; nothing of another export."""
+    if quantized is None:
+        return {}
+    before, after = (measure(predictor, each) for each in (predictor.outputs, answer))
+    return {name: (before[name], after[name]) for name in before}
+
+
+def measure(predictor: Predictor, answer: Answer) -> dict[str, Any]:
     """Compute the experiment's metrics over the validation set from activated outputs; rankings are left out.
 
     Raises UsageError or ComponentError where the data is gone or has changed.

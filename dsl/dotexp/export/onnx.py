@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotexp.export.bundle import describe
 from dotexp.export.files import new_file
-from dotexp.export.formats import Exported, Format
+from dotexp.export.formats import Exported, Format, Quantized
+from dotexp.export.measuring import Answer, cost
 from dotexp.export.predictor import Predictor
-from dotexp.export.programs import METADATA, Answer, compare, export_program, make_program, quiet
+from dotexp.export.programs import METADATA, compare, export_program, make_program, quiet
 from dotexp.export.samples import TOLERANCE, Samples
 from dotexp.language.diagnostics import RunError
 from dotexp.sdk.weights import first_line
@@ -24,25 +26,34 @@ _LARGEST = 2_000_000_000
 """Bytes of weights that one file may hold."""
 
 
-def write_onnx(predictor: Predictor, samples: Samples, path: Path, int8: bool = False) -> tuple[Exported, Answer]:
+def write_onnx(predictor: Predictor, samples: Samples, path: Path, quantized: Quantized | None = None) -> Exported:
     """Write an ONNX model for batches of any size, run it under onnxruntime, and compare it with the model.
 
-    With `int8` its weights are 8-bit numbers, and what they are multiplied with is rounded to 8 bits as it comes.
-    Raises RunError where the model cannot be exported, or its outputs differ and are not
-    in int8.
+    Quantised, its weights are 8-bit numbers, and what they are multiplied with is rounded to 8 bits as it comes.
+    Raises RunError where the model cannot be exported, or its outputs differ and it is not quantised.
     """
     with new_file(path) as file:
         restored = predictor.restored
         proto = to_onnx(export_program(make_program(restored.network, restored.loss), samples))
-        note = proto.metadata_props.add()
-        note.key, note.value = METADATA, json.dumps(describe(predictor, samples))
-        file.write_bytes(proto.SerializeToString())
-        if int8:
-            _quantize(file)
+        _write(proto, file, describe(predictor, samples))
+        if quantized is not None:
+            proto = _quantize(file)
         answer = session_answer(file)
-        largest = compare(answer, predictor.outputs, samples.inputs, Format.onnx, None if int8 else TOLERANCE)
+        allowed = None if quantized is not None else TOLERANCE
+        largest = compare(answer, predictor.outputs, samples.inputs, Format.onnx, allowed)
+        metrics = cost(predictor, answer, quantized)
+        if quantized is not None:
+            _write(proto, file, describe(predictor, samples, quantized, metrics))
         size = file.stat().st_size
-    return Exported(path, Format.onnx, size, len(samples.outputs), largest), answer
+    return Exported(path, Format.onnx, size, len(samples.outputs), largest, quantized, metrics)
+
+
+def _write(proto: Any, file: Path, about: Mapping[str, Any]) -> None:
+    """Write a model with what is to know of it, in place of what its metadata said."""
+    del proto.metadata_props[:]
+    note = proto.metadata_props.add()
+    note.key, note.value = METADATA, json.dumps(about)
+    file.write_bytes(proto.SerializeToString())
 
 
 def session_answer(path: Path) -> Answer:
@@ -92,8 +103,11 @@ def _name_batch(proto: Any) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
-def _quantize(file: Path) -> None:
+def _quantize(file: Path) -> Any:
+    """Quantise a model in its file, and return it."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet():
         quantize_dynamic(file, file, weight_type=QuantType.QUInt8)
+    return onnx.load(file)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,6 +15,8 @@ from dotexp.experiment.experiment import Experiment
 from dotexp.experiment.text import as_text, value_text
 from dotexp.record import Record, values_of
 
+Value = TypeVar("Value")
+
 
 def portable_text(experiment: Experiment) -> str:
     """Write an experiment out in full, each path by its last name and the body's weights as none unless published.
@@ -23,7 +25,7 @@ def portable_text(experiment: Experiment) -> str:
     """
     bare = _without_local_weights(experiment)
     text = as_text(bare)
-    for path in sorted(set(_paths(bare)), key=lambda path: -len(str(path))):
+    for path in sorted(set(every(Path, bare)), key=lambda path: -len(str(path))):
         text = text.replace(value_text(path), value_text(path.name))
     return text
 
@@ -37,23 +39,20 @@ def _without_local_weights(experiment: Experiment) -> Experiment:
     return experiment.replace(model=experiment.model.replace(body=bare))
 
 
-def _paths(value: Any) -> Iterator[Path]:
-    """Yield every path among an experiment's values."""
-    if isinstance(value, Path):
+def every(kind: type[Value], value: Any) -> Iterator[Value]:
+    """Yield every value of a type among an experiment's values."""
+    if isinstance(value, kind):
         yield value
-    elif isinstance(value, Use):
-        yield from _paths(value.params)
+    inner: Iterable[Any] = ()
+    if isinstance(value, Use):
+        inner = (value.params,)
     elif isinstance(value, Record):
-        for item in values_of(value).values():
-            yield from _paths(item)
+        inner = values_of(value).values()
     elif isinstance(value, BaseModel):
-        for _, item in value:
-            yield from _paths(item)
-    elif isinstance(value, Record):
-        yield from _paths(values_of(value))
+        inner = (item for _, item in value)
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from _paths(item)
+        inner = value.values()
     elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _paths(item)
+        inner = value
+    for item in inner:
+        yield from every(kind, item)

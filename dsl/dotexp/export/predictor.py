@@ -67,6 +67,7 @@ class Predictor:
         from dotexp.engine.prediction import restore
 
         self.experiment = experiment
+        self.registry = registry or load_registry()
         self.folder = folder
         self.facts: DataFacts = folder.read_facts()
         self._opened: Data | None = None
@@ -74,7 +75,7 @@ class Predictor:
         self.restored: Restored = restore(inference_of(experiment), folder, device)
         whole = experiment.model.whole
         self._stand_in = whole.facts_as(ModelFacts).unknown if whole is not None else ""
-        task = (registry or load_registry()).tasks.get(self.facts.task)
+        task = self.registry.tasks.get(self.facts.task)
         self._answer = numbers if task is None else load_attribute(task.answer)
 
     def encode(self, inputs: Sequence[Any]) -> Encoded:

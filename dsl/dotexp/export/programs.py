@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dotexp.export.bundle import describe
 from dotexp.export.files import new_file
-from dotexp.export.formats import Exported, Format
+from dotexp.export.formats import Exported, Format, Quantized
+from dotexp.export.measuring import Answer, cost
 from dotexp.export.predictor import Predictor
 from dotexp.export.samples import TOLERANCE, Samples, difference
 from dotexp.language.diagnostics import RunError
@@ -24,9 +26,6 @@ from dotexp.sdk.weights import first_line
 
 METADATA = "dotexp.json"
 """Name of what goes in and out, as JSON: an extra file of a torch program, a metadata property of an ONNX model."""
-
-Answer = Callable[[tuple[Tensor, ...]], Tensor]
-"""Activated outputs of a batch."""
 
 
 class Program(nn.Module):
@@ -56,26 +55,40 @@ def make_program(network: nn.Module, loss: nn.Module, half: bool = False) -> Pro
     return Program(plain, loss, half).eval().requires_grad_(False)
 
 
-def write_torch(predictor: Predictor, samples: Samples, path: Path, half: bool = False) -> tuple[Exported, Answer]:
+def write_torch(predictor: Predictor, samples: Samples, path: Path, quantized: Quantized | None = None) -> Exported:
     """Write an ExportedProgram that torch alone loads, and compare its outputs with the model's.
 
     Raises RunError where torch cannot export the model, or its outputs differ and are not in half precision.
     """
+    half = quantized is not None
     restored = predictor.restored
     exported = export_program(make_program(restored.network, restored.loss, half), samples)
     with new_file(path) as file:
-        with quiet():
-            torch.export.save(exported, file, extra_files={METADATA: json.dumps(describe(predictor, samples))})
-            again = torch.export.load(file).module()
-
-        def answer(inputs: tuple[Tensor, ...]) -> Tensor:
-            with torch.no_grad():
-                outputs: Tensor = again(*inputs)
-            return outputs
-
+        _save(exported, file, describe(predictor, samples))
+        answer = _load(file)
         largest = compare(answer, predictor.outputs, samples.inputs, Format.torch, None if half else TOLERANCE)
+        metrics = cost(predictor, answer, quantized)
+        if half:
+            _save(exported, file, describe(predictor, samples, quantized, metrics))
         size = file.stat().st_size
-    return Exported(path, Format.torch, size, len(samples.outputs), largest), answer
+    return Exported(path, Format.torch, size, len(samples.outputs), largest, quantized, metrics)
+
+
+def _save(program: torch.export.ExportedProgram, file: Path, about: Mapping[str, Any]) -> None:
+    with quiet():
+        torch.export.save(program, file, extra_files={METADATA: json.dumps(about)})
+
+
+def _load(file: Path) -> Answer:
+    with quiet():
+        program = torch.export.load(file).module()
+
+    def answer(inputs: tuple[Tensor, ...]) -> Tensor:
+        with torch.no_grad():
+            outputs: Tensor = program(*inputs)
+        return outputs
+
+    return answer
 
 
 def export_program(program: nn.Module, samples: Samples) -> torch.export.ExportedProgram:

@@ -1,8 +1,7 @@
-"""An export in any format, and what quantising it costs."""
+"""An export in any format."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from dotexp.export.formats import Exported, Format, Quantized
@@ -13,25 +12,23 @@ from dotexp.export.samples import Samples
 def write(
     predictor: Predictor, samples: Samples, path: Path, format: Format, quantized: Quantized | None = None
 ) -> Exported:
-    """Write an export; of a quantised one, measure its metrics over the validation set beside the model's.
+    """Write an export; a quantised one holds its metrics over the validation set beside the model's.
 
-    Raises UsageError where the validation set is wanted and gone, RunError where the export's outputs differ.
+    Raises UsageError where the validation set or a metric is needed and missing, RunError where the export's outputs
+    differ.
     """
+    if quantized is not None:
+        from dotexp.export.measuring import require_metrics
+
+        require_metrics(predictor)
     if format is Format.bundle:
         from dotexp.export.bundle import write_bundle
 
-        exported, answer = write_bundle(predictor, samples, path, quantized is not None)
-    elif format is Format.torch:
+        return write_bundle(predictor, samples, path, quantized)
+    if format is Format.torch:
         from dotexp.export.programs import write_torch
 
-        exported, answer = write_torch(predictor, samples, path, quantized is not None)
-    else:
-        from dotexp.export.onnx import write_onnx
+        return write_torch(predictor, samples, path, quantized)
+    from dotexp.export.onnx import write_onnx
 
-        exported, answer = write_onnx(predictor, samples, path, quantized is not None)
-    if quantized is None:
-        return exported
-    from dotexp.export.measuring import measure
-
-    before, after = (measure(predictor, each) for each in (predictor.outputs, answer))
-    return replace(exported, quantized=quantized, metrics={name: (before[name], after[name]) for name in before})
+    return write_onnx(predictor, samples, path, quantized)
