@@ -133,11 +133,12 @@ def _load(path: Path) -> object:
 
 def _load_pickled(path: Path, device: str) -> object:
     try:
-        if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
-            return torch.load(path, map_location=device, weights_only=True, mmap=True)
-        with path.open("rb") as file:  # by its name, torch goes by the suffix
-            return torch.load(file, map_location=device, weights_only=True)
-    except NotImplementedError:  # a sparse tensor needs its values to be made
+        with torch.device(device):  # sparse tensors are made on the default device
+            if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+                return torch.load(path, map_location=device, weights_only=True, mmap=True)
+            with path.open("rb") as file:  # by its name, torch goes by the suffix
+                return torch.load(file, map_location=device, weights_only=True)
+    except NotImplementedError:  # the meta device cannot check a sparse tensor's indices
         if device == "cpu":
             raise
         return _load_pickled(path, "cpu")
