@@ -16,7 +16,7 @@ from dotexp.version import __version__ as __version__
 if TYPE_CHECKING:
     from dotexp.commands.functions import *
     from dotexp.commands.interpreting import *
-    from dotexp.commands.recommending import *
+    from dotexp.commands.queries import *
     from dotexp.commands.workspace import *
     from dotexp.experiment.checking import *
     from dotexp.export.predictor import *
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "dotexp.commands.functions": "evaluate find_lr plan predict report resume run verify",
     "dotexp.commands.interpreting": "interpret",
-    "dotexp.commands.recommending": "recommend similar_items",
+    "dotexp.commands.queries": "ask recommend similar_items",
     "dotexp.commands.workspace": "Workspace",
     "dotexp.experiment.checking": "check load",
     "dotexp.export.predictor": "Prediction",

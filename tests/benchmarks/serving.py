@@ -50,7 +50,7 @@ def plain(folder: str, port: int) -> None:
         user: str
         item: str
 
-    if predictor.data.component.recommend is not None:
+    if "user" in predictor.queries:
         users, items = ({label: code for code, label in enumerate(predictor.facts.vocabulary[name], 1)}
                         for name in ("users", "items"))  # fmt: skip
 

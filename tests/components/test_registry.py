@@ -11,8 +11,11 @@ from typing import Any
 
 import pluggy
 import pytest
-from dotexp import API, Component, OptimizerFacts, Params, hookimpl
+from dotexp import API, Component, OptimizerFacts, Params, Query, QueryOption, UsageError, hookimpl
+from dotexp.cli import predict
+from dotexp.cli.query_options import query_options
 from dotexp.components.hookspecs import hookspec
+from dotexp.components.queries import RESERVED_OPTIONS
 from dotexp.components.registry import Registry, load_registry
 from dotexp.version import __version__
 from paths import REPOSITORY
@@ -63,6 +66,43 @@ def registry_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
         return load_registry(points)
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (Query("device", "a:b", "a device"), "--device is an option of `predict` itself"),
+        (Query("Nearest to", "a:b", "what is near"), "`Nearest to` is no option's name"),
+        (Query("near", "a.b", "what is near"), 'answer is "module:function"'),
+        (Query("near", "a:b", "what is near", options=(QueryOption("near", "nearer"),)), "--near stands twice"),
+        ("near", "'near' is not a Query"),
+    ],
+)
+def test_a_query_that_cannot_be_an_option_is_refused(
+    registry_with: Callable[..., Registry], query: Query, said: str
+) -> None:
+    component = Component("model", "odd", OwnParams, build="a:b", queries=(query,))
+    registry = registry_with(odd=offering(component))
+    (provider,) = (each for each in registry.providers if each.name == "odd")
+    assert provider.error is not None and said in provider.error
+
+
+def test_no_query_may_have_the_name_of_an_option_of_predict() -> None:
+    own = {flag.lstrip("-") for parameter in predict.command.params for flag in parameter.opts if flag.startswith("--")}
+    assert own <= RESERVED_OPTIONS
+
+
+def test_queries_of_one_name_are_one_option_and_each_is_checked_by_its_own_options() -> None:
+    top = QueryOption("top", "how many", int, 10, (1, 5))
+    queries = (Query("near", "a:b", "near", options=(top,)), Query("near", "c:d", "nearer"))
+    names = [option.opts for option in query_options(queries)]
+    assert names == [["--near"], ["--top"]]
+    assert queries[0].arguments({}) == {"top": 10}
+    with pytest.raises(UsageError, match="the query `near` has no option `top`"):
+        queries[1].arguments({"top": 3})
+    for wrong in (0, 6, "3", True, 2.5):
+        with pytest.raises(UsageError, match="top is"):
+            queries[0].arguments({"top": wrong})
 
 
 def test_folders_entry_points_and_packages_are_the_same() -> None:

@@ -117,6 +117,69 @@ def test_installed_its_optimizer_and_model_train(site: Path) -> None:
     ).items()
 
 
+QUERY_FACE = '''
+from dotexp import Component, LayerGroup, ModelFacts, Params, Query, QueryOption, hookimpl
+
+
+class MeanParams(Params):
+    """Every rating is one learned number."""
+
+
+@hookimpl
+def dotexp_components():
+    groups = (LayerGroup("all", ("level",)),)
+    facts = ModelFacts(inputs="users and items", tasks=("ratings",), layers=("level",), groups=groups)
+    options = (
+        QueryOption("times", "how often", int, 2, (1, 9)),
+        QueryOption("by-half", "halve it", bool),
+        QueryOption("unit", "what follows the number", str, "stars", metavar="WORD"),
+    )
+    answer = "acme_mean.model:level_of"
+    query = Query("level-of", answer, "the learned number, for someone", "NAME", "name", "levels", options)
+    return [Component("model", "one_number", MeanParams, build="acme_mean.model:build", facts=facts, queries=(query,))]
+'''
+QUERY_BODY = (
+    MODEL_BODY
+    + """
+
+def level_of(trained, name, times, by_half, unit):
+    level = trained.model.level.value.item() / (2 if by_half else 1)
+    return [{"name": name, "place": place, "level": level, "unit": unit} for place in range(times)]
+"""
+)
+
+
+def test_installed_its_query_is_an_option_of_predict_with_options_of_its_own(site: Path) -> None:
+    assert "--level-of" not in runner(site, "predict", "--help").stdout
+    install(site, {"acme_mean/__init__.py": QUERY_FACE, "acme_mean/model.py": QUERY_BODY}, "acme_mean")
+    (site / "mean.exp").write_text(SPEC.replace("lion(wd = 0)", "adam").replace("strange", "mean"))
+    (site / "plain.exp").write_text(PLAIN.replace("strange", "plain"))
+    for spec in ("mean.exp", "plain.exp"):
+        done = runner(site, "run", spec, "--no-report")
+        assert done.returncode == 0, done.stderr
+    help = " ".join(runner(site, "predict", "--help").stdout.split())
+    assert "--level-of NAME The learned number, for someone, in place of INPUT." in help
+    assert "--unit WORD With --level-of: what follows the number. [default: stars]" in help
+
+    def rows(*arguments: str) -> list[dict[str, object]]:
+        answer = json.loads(runner(site, "predict", "mean", "--level-of", "Ada", *arguments, "--json").stdout)
+        assert answer["name"] == "Ada"
+        return answer["levels"]
+
+    plain, halved = rows(), rows("--by-half", "--times", "3", "--unit", "points")
+    assert [row["unit"] for row in plain] == ["stars"] * 2 and [row["unit"] for row in halved] == ["points"] * 3
+    assert plain[0]["level"] == pytest.approx(2 * halved[0]["level"])
+    for arguments, said in (
+        (["mean", "--user", "1", "--times", "3"], "--times goes with --level-of"),
+        (["mean", "--level-of", "Ada", "--top", "3"], "--top goes with --user and --similar"),
+        (["mean", "--level-of", "Ada", "--times", "10"], "--times"),
+        (["mean", "--level-of", "Ada", "--user", "1"], "ask one at a time"),
+        (["plain", "--level-of", "Ada"], "answer no query `level-of` (they answer: `user`, `similar`)"),
+    ):
+        done = runner(site, "predict", *arguments)
+        assert done.returncode == 2 and said in " ".join(done.stderr.split()), done.stderr
+
+
 def test_the_readmes_plugin_holds_to_the_contract(site: Path) -> None:
     install(site, readme_plugin(), "acme_lion")
     code = (

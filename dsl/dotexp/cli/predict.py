@@ -17,25 +17,30 @@ from dotexp.cli.output import (
     runs_option,
     set_option,
 )
+from dotexp.cli.query_options import query_options, read_question
 from dotexp.cli.session import note_work_done
 from dotexp.cli.streams import output_failed
-from dotexp.commands.recommending import recommend, similar_items
+from dotexp.commands.queries import open_predictor
 from dotexp.commands.workspace import Workspace
+from dotexp.components.registry import load_registry
 from dotexp.export.predictor import Prediction
 from dotexp.language.wording import counted
 
 _SHOWN = 5
 
 
-@click.command("predict")
+class PredictCommand(click.Command):
+    """`predict`, with an option for each query that installed components offer, and for those of the queries."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the arguments, then the options of queries, then those of `predict` itself."""
+        own = super().get_params(ctx)
+        return [*own[:2], *query_options(load_registry().queries()), *own[2:]]
+
+
+@click.command("predict", cls=PredictCommand)
 @click.argument("run")
 @click.argument("inputs", nargs=-1, metavar="[INPUT…]")
-@click.option("--user", metavar="USER", help="What this user may like, best first, in place of INPUT.")
-@click.option("--similar", "item", metavar="ITEM", help="What is like this item, by id or title, in place of INPUT.")
-@click.option(
-    "--top", type=click.IntRange(1, 100_000), metavar="N", help="How many, with --user and --similar.  [default: 10]"
-)
-@click.option("--seen", is_flag=True, help="With --user: what the user has rated, too; the data is not opened then.")
 @click.option(
     "--tta",
     type=click.IntRange(1, 100),
@@ -56,10 +61,6 @@ _SHOWN = 5
 def command(
     run: str,
     inputs: tuple[str, ...],
-    user: str | None,
-    item: str | None,
-    top: int | None,
-    seen: bool,
     tta: int | None,
     out: Path | None,
     overrides: tuple[str, ...],
@@ -67,25 +68,28 @@ def command(
     root: Path,
     as_json: bool,
     as_lines: bool,
+    **given: Any,
 ) -> None:
-    """Predict for image files or folders, for USER:ITEM pairs or files of them, or say what a user may like.
+    """Predict for image files or folders, for USER:ITEM pairs or files of them, or answer a query about the run.
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
     did not have is given what the model has for such, and marked; an image that cannot be read is a row with its error.
-    --user leaves out what the user has rated in the run's data; where that has moved, --set gives the parameter that
-    names it, such as data.path=NEW. With --out, the same command given again goes on where it was stopped.
+    Where a query opens the run's data and that has moved, --set gives the parameter that names it, such as
+    data.path=NEW. With --out, the same command given again goes on where it was stopped.
     """  # fmt: skip
-    _require_one_question(inputs, user, item, top, seen, overrides, tta)
+    asked = read_question(given, inputs, load_registry().queries(), overrides)
+    if tta and not inputs:
+        raise click.UsageError("--tta goes with INPUT")
     workspace = Workspace(root, device)
     if out is not None:
         if tta or not inputs:
             raise click.UsageError("--out goes with INPUT, and without --tta")
         _predict_into(workspace, run, inputs, out, as_json)
-    elif user is not None:
-        rows = recommend(run, user, top or 10, seen, overrides, root, device)
-        print_rows(rows, "recommendations", {"user": user}, as_json, as_lines)
-    elif item is not None:
-        print_rows(similar_items(run, item, top or 10, root, device), "similar", {"item": item}, as_json, as_lines)
+    elif asked is not None:
+        predictor = open_predictor(run, overrides, root, device)
+        query = predictor.query(asked.name)
+        rows = predictor.ask(asked.name, asked.value, **asked.options)
+        print_rows(rows, query.rows, {query.asks or query.name: asked.value}, as_json, as_lines)
     else:
         _predict(workspace.iter_predictions(run, inputs, tta=tta or 0), as_json, as_lines)
 
@@ -122,28 +126,6 @@ def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Pa
     more = f", {written.errors:,} of them with an error" if written.errors else ""
     resumed = f" ({written.resumed:,} were there already)" if written.resumed else ""
     click.echo(f"{written.path}: {counted(written.rows, 'row')}{more}{resumed}")
-
-
-def _require_one_question(
-    inputs: Sequence[str],
-    user: str | None,
-    item: str | None,
-    top: int | None,
-    seen: bool,
-    overrides: Sequence[str],
-    tta: int | None,
-) -> None:
-    asked = bool(inputs) + (user is not None) + (item is not None)
-    if asked == 0:
-        raise click.UsageError("there is nothing to predict: give INPUT, --user or --similar")
-    if asked > 1:
-        raise click.UsageError("INPUT, --user and --similar are three questions: ask one at a time")
-    if top is not None and inputs:
-        raise click.UsageError("--top says how many with --user and --similar, not with INPUT")
-    if (seen or overrides) and user is None:
-        raise click.UsageError("--seen and --set go with --user")
-    if tta and not inputs:
-        raise click.UsageError("--tta goes with INPUT")
 
 
 def print_rows(

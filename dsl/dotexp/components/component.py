@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from dotexp.components.facts import DataFacts, DataSignature, Facts
 from dotexp.components.params import Params
+from dotexp.components.queries import Query
 from dotexp.language.diagnostics import Problem
 from dotexp.record import Record
 
@@ -76,8 +77,8 @@ class Component(Record):
     encode: str | None = None
     """Of data: the `"module:function"` that turns the inputs of `predict` into tensors."""
 
-    recommend: str | None = None
-    similar: str | None = None
+    queries: tuple[Query, ...] = ()
+    """Of data, a model, a body or a head: what `predict` can ask a finished run of it."""
 
     provider: str = ""
     """Name of the plugin that offers it; the registry fills it in."""

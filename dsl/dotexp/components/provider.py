@@ -12,6 +12,7 @@ from typing import Any
 from dotexp.components.component import Component, ComponentModule
 from dotexp.components.kinds import Kind
 from dotexp.components.params import Params
+from dotexp.components.queries import check_queries
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.language.keywords import RESERVED
@@ -159,3 +160,4 @@ def check_declared(component: object, kinds: Mapping[str, Kind]) -> None:
         if isinstance(path, str) and path.count(":") != 1:
             form = "module:function" if field_name == "build" else "module:name"
             raise TypeError(f'{label}: {field_name} is "{form}", not {path!r}')
+    check_queries(component.queries)

@@ -11,6 +11,7 @@ from dotexp.components import builtins, hookspecs
 from dotexp.components.component import Component, ComponentModule
 from dotexp.components.kinds import Kind, words
 from dotexp.components.provider import BUILTIN, Provider, check_declared
+from dotexp.components.queries import ASKED, Query
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
 from dotexp.record import Record
@@ -68,6 +69,11 @@ class Registry(Record):
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of a kind, sorted."""
         return tuple(sorted({name for provider in self.providers for name in provider.names(kind)}))
+
+    def queries(self) -> tuple[Query, ...]:
+        """Return what components offer to answer, each once; imports the modules of data and models."""
+        every = (each for kind in ASKED for provider in self.providers for each in provider.of_kind(kind))
+        return tuple(dict.fromkeys(query for component in every for query in component.queries))
 
     def provider(self, component: Component) -> Provider:
         """Plugin that a component comes from."""

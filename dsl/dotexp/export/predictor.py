@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dotexp.components.builders import DataContext
 from dotexp.components.component import Use, load_attribute
 from dotexp.components.facts import DataFacts, ModelFacts
+from dotexp.components.queries import Query
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.experiment import Device, Experiment
 from dotexp.language.diagnostics import ComponentError, UsageError
@@ -130,28 +131,33 @@ class Predictor:
         value, probabilities = self._answer(output, self.facts)
         return Prediction(named, value, probabilities, unknown, self._stand_in if unknown else "")
 
-    def recommend(self, user: str, top: int, seen: bool = False) -> list[dict[str, Any]]:
-        """The `top` items of the highest predicted rating for a user, what the user has rated left out unless `seen`.
+    @property
+    def queries(self) -> Mapping[str, Query]:
+        """Queries that the run's data and model answer, by name; a model's stands before its data's of one name."""
+        model = self.experiment.model
+        parts = (self.data, model.body, model.head, model.whole)
+        return {query.name: query for part in parts if part is not None for query in part.component.queries}
 
-        Raises UsageError for a user whom the training data did not have, for a model of another kind, and, unless
-        `seen`, where the run's data is gone or has changed.
-        """
-        answer = self._question(self.data.component.recommend, "recommend anything")
-        rows: list[dict[str, Any]] = answer(self.trained(), user, top, seen)
-        return rows
+    def query(self, name: str) -> Query:
+        """Return the query of a name. Raises UsageError where neither the data nor the model answers one."""
+        queries = self.queries
+        if name not in queries:
+            listed = ", ".join(f"`{each}`" for each in queries) or "none"
+            raise UsageError(f"`{self.data.name}` and its model answer no query `{name}` (they answer: {listed})")
+        return queries[name]
 
-    def similar(self, item: str, top: int) -> list[dict[str, Any]]:
-        """The `top` items most like an item. Raises UsageError for an unknown item, and for a model of another kind."""
-        rows: list[dict[str, Any]] = self._question(self.data.component.similar, "tell what is like an item")(
-            self.trained(), item, top
-        )
-        return rows
+    def ask(self, name: str, value: str, **options: Any) -> list[dict[str, Any]]:
+        """Answer a query with rows. Raises UsageError for what it refuses, and where it needs data that is gone."""
+        query = self.query(name)
+        arguments = query.arguments(options)
+        answer: Callable[..., list[dict[str, Any]]] = load_attribute(query.answer)
+        return answer(self.trained(), value, **arguments)
 
     def trained(self) -> Trained:
-        """Return the model as the data's `recommend` and `similar` want it."""
+        """Return the model as queries take it."""
         from dotexp.engine.prediction import trained
 
-        return trained(self.restored, self.facts.vocabulary, self._rated)
+        return trained(self.restored, self.facts.vocabulary, self._data_for_queries)
 
     def open_data(self) -> Data:
         """Open the run's data, once. Raises ComponentError where it is gone, UsageError where it has changed."""
@@ -164,17 +170,11 @@ class Predictor:
         self._opened = data
         return data
 
-    def _question(self, reference: str | None, what: str) -> Callable[..., list[dict[str, Any]]]:
-        if reference is None:
-            raise UsageError(f"`{self.data.name}` cannot {what}: that takes ratings of items by users")
-        answer: Callable[..., list[dict[str, Any]]] = load_attribute(reference)
-        return answer
-
-    def _rated(self) -> Data:
+    def _data_for_queries(self) -> Data:
         try:
             return self.open_data()
         except ComponentError as error:
-            raise UsageError(f"what the user has rated is not known without the run's data: {error}") from error
+            raise UsageError(str(error)) from error
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:

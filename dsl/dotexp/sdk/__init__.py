@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dotexp.components.hookspecs import *
     from dotexp.components.kinds import *
     from dotexp.components.params import *
+    from dotexp.components.queries import *
     from dotexp.components.tasks import *
     from dotexp.components.templates import *
     from dotexp.language.diagnostics import *
@@ -44,6 +45,7 @@ HOMES = {
     "dotexp.components.params": (
         "ForTasks FormerName OfKind OncePerExperiment Params Percent Positional Range former_members"
     ),
+    "dotexp.components.queries": "Query QueryOption",
     "dotexp.components.tasks": "Answer Task",
     "dotexp.components.templates": "ComponentTemplate StageTemplate",
     "dotexp.language.diagnostics": "ComponentError DotexpError Problem RunError SpecError UsageError",

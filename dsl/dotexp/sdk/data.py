@@ -164,7 +164,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's trained model, as a data component's `recommend` and `similar` get it to ask.
+    """A run's trained model, as the functions that answer queries take it.
 
     `model` is in evaluation mode; `scores` turns batches of its inputs into activated outputs (B,) or (B, outputs) on
     the CPU; `vocabulary` is what `DataFacts.vocabulary` held when the run was made. `open_data` opens the run's data,

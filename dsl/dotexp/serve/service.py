@@ -64,7 +64,7 @@ class Service:
             self._run, limits.batch, limits.queue, lambda job: len(job.rows) if isinstance(job, Examples) else 1
         )
         self._decoders = ThreadPoolExecutor(thread_name_prefix="decode")
-        self.takes_images = predictor.data.component.recommend is None
+        self.takes_images = "user" not in predictor.queries
         self.knows_ratings = not self.takes_images and self._opens_data()
 
     @property
@@ -143,7 +143,7 @@ class Service:
 
     def _recommend(self, job: Recommendation) -> Answer | Exception:
         try:
-            return self.predictor.recommend(job.user, job.top, job.seen)
+            return self.predictor.ask("user", job.user, top=job.top, seen=job.seen)
         except Exception as error:  # this request's alone
             return error
 

@@ -13,6 +13,8 @@ from dotexp import (
     Params,
     Percent,
     Positional,
+    Query,
+    QueryOption,
     Range,
     Use,
 )
@@ -253,12 +255,22 @@ _DATA = DataSignature("ratings", "users and items")
 _HOME = "dotexp_collab.data"
 
 
+_TOP = QueryOption("top", "how many rows", int, 10, (1, 100_000))
+_SEEN = QueryOption("seen", "what the user has rated, too; the data is not opened then")
+_QUERIES = (
+    Query(
+        "user", "dotexp_collab.predict.recommend:recommend", "what this user may like, best first",
+        "USER", rows="recommendations", options=(_TOP, _SEEN), opens_data=True,
+    ),
+    Query(
+        "similar", "dotexp_collab.predict.recommend:similar", "what is like this item, by id or title",
+        "ITEM", asks="item", rows="similar", options=(_TOP,),
+    ),
+)  # fmt: skip
+
+
 def _rated(name: str, params: type[DataParams], build: str) -> Component:
-    home = "dotexp_collab.predict"
-    return Component(
-        "data", name, params, build, _DATA, encode=f"{home}.encode:encode",
-        recommend=f"{home}.recommend:recommend", similar=f"{home}.recommend:similar",
-    )  # fmt: skip
+    return Component("data", name, params, build, _DATA, encode="dotexp_collab.predict.encode:encode", queries=_QUERIES)
 
 
 COMPONENTS = (

@@ -35,7 +35,7 @@ def recommend(trained: Trained, user: str, top: int, seen: bool) -> list[Row]:
     candidates = torch.ones(len(items) + 1, dtype=torch.bool)
     candidates[0] = False
     if not seen:
-        candidates[rated(trained.open_data(), code)] = False
+        candidates[rated(_data(trained), code)] = False
     codes = candidates.nonzero().squeeze(1)
     scores = torch.cat([torch.empty(0), *(batch.flatten() for batch in trained.scores(_pairs(code, codes)))])
     best = torch.sort(scores, descending=True, stable=True).indices[:top]
@@ -73,6 +73,13 @@ def rated(data: Data, user: int) -> Tensor:
             users, items = batch.inputs
             found.append(items[users == user].long())
     return torch.cat(found)
+
+
+def _data(trained: Trained) -> Data:
+    try:
+        return trained.open_data()
+    except UsageError as error:
+        raise UsageError(f"what the user has rated is not known without the run's data: {error}") from error
 
 
 def _pairs(user: int, items: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -167,9 +167,9 @@ def test_a_run_of_another_kind_has_nothing_to_recommend(tmp_path: Path) -> None:
     stage train { fit one_cycle(epochs = 1, lr = 1e-3) }
     """
     run(resolved(text), runs=tmp_path, report=False)
-    with pytest.raises(UsageError, match="`digits` cannot recommend anything"):
+    with pytest.raises(UsageError, match="`digits` and its model answer no query `user`"):
         recommend("digits", "1", runs=tmp_path)
-    with pytest.raises(UsageError, match="cannot tell what is like an item"):
+    with pytest.raises(UsageError, match="answer no query `similar`"):
         similar_items("digits", "1", runs=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What a user may like and what is like an item, asked of a finished run."""
+"""Queries asked of a finished run, such as what a user may like."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ from dotexp.export.predictor import Predictor
 from dotexp.runs.folder import DEFAULT_ROOT
 
 Row = dict[str, Any]
+
+
+def ask(
+    run: RunReference,
+    query: str,
+    value: str,
+    set: Overrides = (),
+    runs: str | Path = DEFAULT_ROOT,
+    device: DeviceName = None,
+    **options: Any,
+) -> list[Row]:
+    """Ask a run a query that its data or model offers, by the query's name; `options` are the query's own.
+
+    `set` may say where the data is now (`data.path=…`). Raises UsageError for a query that the run does not answer, an
+    option that the query does not take, and a value that it refuses.
+    """
+    return open_predictor(run, set, runs, device).ask(query, value, **options)
 
 
 def recommend(
@@ -29,7 +46,7 @@ def recommend(
     with `seen` the data is not opened. `set` may say where the data is now (`data.path=…`). Raises UsageError for a
     user whom the training data did not have, for data that is gone or not what it was, and for a run of another kind.
     """
-    return _predictor(run, set, runs, device).recommend(user, top, seen)
+    return ask(run, "user", user, set, runs, device, top=top, seen=seen)
 
 
 def similar_items(
@@ -44,8 +61,9 @@ def similar_items(
     Similarity is the cosine between the model's vectors of two items, from -1 to 1; biases do not count. Raises
     UsageError for an item that the training data did not have, and for a run of another kind.
     """
-    return _predictor(run, (), runs, device).similar(item, top)
+    return ask(run, "similar", item, (), runs, device, top=top)
 
 
-def _predictor(run: RunReference, set: Overrides, runs: str | Path, device: DeviceName) -> Predictor:
+def open_predictor(run: RunReference, set: Overrides, runs: str | Path, device: DeviceName) -> Predictor:
+    """Find a run or bundle, and restore its model."""
     return make_predictor(find_run(run, Path(runs)), set, None, as_device(device))

@@ -1,0 +1,108 @@
+"""Queries: what `predict` can ask of a finished run beside predictions of inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dotexp.language.diagnostics import UsageError
+from dotexp.record import Record
+
+RESERVED_OPTIONS = frozenset({"tta", "out", "set", "device", "runs", "json", "json-lines", "traceback", "help"})
+"""Options of `predict` itself; no query and no option of one has such a name."""
+
+ASKED = ("data", "model", "body", "head")
+"""Kinds whose components may offer queries."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class QueryOption(Record):
+    """An option of a query: `--seen`, `--top N`."""
+
+    name: str
+    """The option without its dashes; the answering function takes it by this name, with `_` for `-`."""
+
+    help: str
+    """What it does, in a few words without a full stop."""
+
+    type: type[bool] | type[int] | type[float] | type[str] = bool
+    """Type of its value; bool: a flag without one."""
+
+    default: Any = False
+    """Its value where it is not given."""
+
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value of a number; None: any, as of text."""
+
+    metavar: str = "N"
+    """What stands for its value in the help."""
+
+    @property
+    def keyword(self) -> str:
+        """Name of the answering function's parameter."""
+        return self.name.replace("-", "_")
+
+    def require_value(self, value: Any) -> None:
+        """Raise UsageError for a value of another type, or out of bounds."""
+        wanted = (int, float) if self.type is float else self.type
+        if not isinstance(value, wanted) or (isinstance(value, bool) and self.type is not bool):
+            raise UsageError(f"{self.name} is of type {self.type.__name__}, and {value!r} is not")
+        if self.bounds is not None and not self.bounds[0] <= float(value) <= self.bounds[1]:
+            raise UsageError(f"{self.name} is between {self.bounds[0]} and {self.bounds[1]}, and {value!r} is not")
+
+
+class Query(Record):
+    """A question to a finished run: `predict RUN --name VALUE`. Data, a model, a body or a head offers it."""
+
+    name: str
+    """The option of `predict` that asks it, without its dashes."""
+
+    answer: str
+    """The `"module:function"` that answers it: `(trained, value, **options)`, `trained` being a
+    `dotexp.sdk.data.Trained`, to a list of rows of JSON values."""
+
+    help: str
+    """What it answers, in a few words without a full stop."""
+
+    metavar: str = "VALUE"
+    """What stands for the value in the help."""
+
+    asks: str = ""
+    """What the value names, its key in `--json`; empty: the query's name."""
+
+    rows: str = "rows"
+    """Key of the rows in `--json`."""
+
+    options: tuple[QueryOption, ...] = ()
+
+    opens_data: bool = False
+    """Whether it may open the run's data, so that `--set` can say where that is now."""
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a value for each option. Raises UsageError for an unknown option, or a value that it does not take."""
+        by_keyword = {option.keyword: option for option in self.options}
+        for keyword, value in given.items():
+            if keyword not in by_keyword:
+                listed = ", ".join(by_keyword) or "none"
+                raise UsageError(f"the query `{self.name}` has no option `{keyword}` (its options: {listed})")
+            by_keyword[keyword].require_value(value)
+        return {keyword: given.get(keyword, option.default) for keyword, option in by_keyword.items()}
+
+
+def check_queries(queries: Iterable[object]) -> None:
+    """Raise TypeError for what is no query, or has a name that `predict` cannot have as an option."""
+    for query in queries:
+        if not isinstance(query, Query):
+            raise TypeError(f"{query!r} is not a Query")
+        if query.answer.count(":") != 1:
+            raise TypeError(f'query {query.name}: answer is "module:function", not {query.answer!r}')
+        names = [query.name, *(option.name for option in query.options)]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise TypeError(f"query {query.name}: `{name}` is no option's name, such as `nearest-to`")
+            if name in RESERVED_OPTIONS:
+                raise TypeError(f"query {query.name}: --{name} is an option of `predict` itself")
+            if names.count(name) > 1:
+                raise TypeError(f"query {query.name}: --{name} stands twice")
