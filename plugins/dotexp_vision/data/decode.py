@@ -201,6 +201,8 @@ def _what_it_is(start: bytes, content: sniffing.Content | None) -> str:
         return "it is an empty file"
     if content in _READ:
         return f"it starts as {content.name}, and is damaged"
+    if content in (sniffing.JSON, sniffing.XML):
+        return f"it is {content.name}, no image: {sniffing.HTML.cure}"
     foreign = content.name.endswith(("image", "drawing", "icon", "document"))
     cure = f": {content.cure}" if content.cure else ""
     return f"it is {content.name}, {'which is not read' if foreign else 'no image'}{cure}"

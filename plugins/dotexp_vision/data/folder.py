@@ -180,6 +180,7 @@ class _Folder:
 
     def _by_pattern(self, pattern: str, folder: Path, beside: set[str]) -> Iterator[Example]:
         nameless: list[str] = []
+        undecodable: list[str] = []
         others: Counter[str] = Counter()
         wanted = None if self.params.classes is None else set(map(composed, self.params.classes))
         for path in self.search.images(folder):
@@ -188,12 +189,15 @@ class _Folder:
             label = label_in(path.name, pattern)
             if label is None:
                 nameless.append(path.relative_to(self.root).as_posix())
+            elif not is_text(label):
+                undecodable.append(path.relative_to(self.root).as_posix())
             elif wanted is not None and label not in wanted:
                 others[label] += 1
             else:
                 yield Example(path.relative_to(self.root).as_posix(), label)
         if nameless:
             raise ComponentError(f"the pattern finds no class in {some(nameless)} (in {folder})", "label")
+        refuse_undecodable(undecodable)
         if others:
             listed = some(sorted(others), 5)
             self.notes.append(f"{others.total()} images of other classes than those wanted are left out: {listed}")
@@ -257,6 +261,14 @@ def _require_text(folders: Sequence[Path], field: str) -> None:
                 f"a folder's name is the class, and `{printable(folder.name)}` in {folder.parent} is not UTF-8 text"
             )
             raise ComponentError(message, field, "rename the folder")
+
+
+def refuse_undecodable(names: Sequence[str]) -> None:
+    """Raise ComponentError where there are names of files whose class is not UTF-8 text."""
+    if names:
+        is_or_are = "in 1 name it is" if len(names) == 1 else f"in {len(names)} names it is"
+        message = f"the class is in the files' names, and {is_or_are} not UTF-8 text: {some(names, 5)}"
+        raise ComponentError(message, "label", "rename the file" + "s" * (len(names) > 1))
 
 
 def _refuse_sets_in_class(place: Path, field: str) -> None:

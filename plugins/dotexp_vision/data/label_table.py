@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -77,8 +78,18 @@ class LabelTable:
         return examples
 
     def cells(self, use: Use, part: str) -> list[str]:
-        """Return the column that a split names, in small letters."""
-        return [cell.lower() for cell in self.table.column(use.build(), part)]
+        """Return the column that a split names, in small letters.
+
+        Raises ComponentError for a column of yes and no whose name says that it marks the rows to train with.
+        """
+        column = use.build()
+        cells = [cell.lower() for cell in self.table.column(column, part)]
+        header = self.table.header or ()
+        name = header[column] if isinstance(column, int) and column < len(header) else str(column)
+        if role_of(name) == "train" and set(cells) & {*YES, *NO} and not any(map(role_of, cells)):
+            message = f"the column `{name}` marks the training set, and `{part}` takes the rows that are marked"
+            raise ComponentError(message, part, "give a column that marks the rows to hold out")
+        return cells
 
     def _names_columns(self, rows: Sequence[Sequence[str]]) -> bool:
         """Decide whether the first row names the columns; keep the decision with its reason as a guess."""
@@ -142,10 +153,10 @@ class LabelTable:
             if number in used or name in used or not (role_of(name) or name.lower() in _SPLITS):
                 continue
             cells = [cell for cell in self.table.column(number, "table") if cell]
-            roles = {role: sum(role_of(cell) == role for cell in cells) for role in ("train", "valid", "test")}
-            marked = {role: count for role, count in roles.items() if count and role != "train"}
-            if marked and sum(roles.values()) == len(cells):
-                counts = " and ".join(f"{count} rows as {role}" for role, count in marked.items())
+            roles = Counter(_role_in(cell, name) for cell in cells)
+            marked = [role for role in ("valid", "test") if roles[role]]
+            if marked and roles[None] == 0:
+                counts = " and ".join(f"{roles[role]} row{'s' * (roles[role] > 1)} as {role}" for role in marked)
                 way = ", ".join(f'{role} = column("{name}")' for role in marked)
                 yield f"the column `{name}` marks {counts}, and the spec does not use it: {way}"
 
@@ -181,6 +192,13 @@ class LabelTable:
             if cells and all(self.names.find(cell + self.params.suffix) is not None for cell in cells):
                 return f'the column `{name}` holds names of files: image = "{name}"'
         return self.names.advice(missing)
+
+
+def _role_in(cell: str, name: str) -> str | None:
+    """Return the set that a cell puts its row into: its own word, or yes under a column's name such as `is_test`."""
+    if cell.lower() in YES:
+        return role_of(name)
+    return "other" if cell.lower() in NO else role_of(cell)
 
 
 _SPLITS = ("split", "set", "part", "subset", "fold", "partition", "phase", "usage")

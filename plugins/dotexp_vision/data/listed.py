@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dotexp import ComponentError, DataContext, Use
-from dotexp.sdk.names import composed, name_notes, printable
+from dotexp.sdk.names import composed, is_text, name_notes, printable
 from dotexp.sdk.tables import read_lines
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
 from dotexp_vision.data.files import SUFFIXES, Search, has_images, is_hidden, some
-from dotexp_vision.data.folder import label_in
+from dotexp_vision.data.folder import label_in, refuse_undecodable
 from dotexp_vision.data.label_table import YES, LabelTable, checked_pattern, split_label
 from dotexp_vision.data.list_params import ImageListParams
 from dotexp_vision.data.lookup import FileNames
@@ -84,17 +84,23 @@ class _List:
             )
         if field == "table":
             self._refuse_sets(folder)
-        pattern, examples, nameless = checked_pattern(self.params.label), [], []
+        pattern = checked_pattern(self.params.label)
+        examples: list[Example] = []
+        nameless: list[str] = []
+        undecodable: list[str] = []
         for path in self.search.images(folder):
             identity = os.path.relpath(path, self.root)
             text = label_in(path.name, pattern)
             if text is None:
                 nameless.append(identity)
+            elif not is_text(text):
+                undecodable.append(identity)
             else:
                 examples.append(Example(identity, split_label(self.params, text)))
         if nameless:
             message = f"the pattern finds no class in {len(nameless)} of the names in {folder}: {some(nameless)}"
             raise ComponentError(message, "label")
+        refuse_undecodable(undecodable)
         if not examples:
             raise ComponentError(f"{folder} has no images", field, f"they end in {', '.join(sorted(SUFFIXES))}")
         return examples

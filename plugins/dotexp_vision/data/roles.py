@@ -19,7 +19,7 @@ _FILLERS = frozenset(
     {
         *("set", "sets", "data", "dataset", "datasets", "split", "splits", "part", "folder", "dir", "file", "files"),
         *("image", "images", "img", "imgs", "photo", "photos", "pic", "pics", "picture", "pictures", "seg"),
-        *("the", "of", "my", "all", "new", "small", "large", "full", "cropped", "resized", "processed"),
+        *("is", "in", "the", "of", "my", "all", "new", "small", "large", "full", "cropped", "resized", "processed"),
     }
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -28,8 +28,8 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 def role_of(name: str) -> str | None:
     """Return the set that a name stands for: `train`, `valid` or `test`; None for any other name.
 
-    `Training`, `test_set`, `TestImages` and `val2017` stand for one: a word of `ROLES`, in any case, and besides it
-    nothing but digits, separators and words such as `set`, `data` and `images`.
+    `Training`, `test_set`, `is_test`, `TestImages` and `val2017` stand for one: a word of `ROLES`, in any case, and
+    besides it nothing but digits, separators and words such as `set`, `data` and `images`.
     """
     words = [
         word.lower() for word in _WORD.findall(re.sub(r"hold[-_ ]?out|held[-_ ]?out", "holdout", name, flags=re.I))

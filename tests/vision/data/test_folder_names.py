@@ -235,6 +235,28 @@ def test_a_class_of_undecodable_bytes_is_refused_before_the_run(tmp_path: Path) 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("source", ["image_folder", "image_list"])
+def test_a_class_of_undecodable_bytes_in_a_files_name_is_refused_before_the_run(tmp_path: Path, source: str) -> None:
+    images(tmp_path / "photos", "cat", "dog", count=6)
+    for label in ("cat", "dog"):
+        for number in range(6):
+            name = b"caf\xe9" if (label, number) == ("cat", 0) else label.encode()
+            os.rename(
+                os.fsencode(tmp_path / f"photos/{label}/{number}.png"),
+                os.fsencode(tmp_path) + b"/photos/" + name + b"_%d.png" % number,
+            )
+        (tmp_path / "photos" / label).rmdir()
+    (tmp_path / "a.exp").write_text(
+        f'experiment a\ndata {source}("photos", label = r"(.+)_\\d+\\.png$", valid = 4, size = 32, batch_size = 2)\n'
+        "model { body squeezenet1_1(weights = none) head linear }\nloss cross_entropy\n"
+        "stage train { fit flat(epochs = 1, lr = 1e-3) }\n"
+    )
+    for command in ("plan", "run"):
+        done = runner(command, "a.exp", folder=tmp_path)
+        assert done.returncode == 2 and "in 1 name it is not UTF-8 text: `caf\\xe9_0.png`" in done.stderr, done.stderr
+        assert "a.exp:2:" in done.stderr and not (tmp_path / "runs").exists()
+
+
 @pytest.mark.run
 def test_files_of_undecodable_names_are_trained_and_reported(tmp_path: Path) -> None:
     images(tmp_path / "photos", "cat", "dog", count=6)

@@ -207,6 +207,26 @@ def test_a_column_of_sets_that_the_spec_does_not_use_is_told(tmp_path: Path) -> 
     assert load(marked(tmp_path, header="f,kind,note")).facts.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("header", "role"), [("is_test", "test"), ("isValid", "valid"), ("test", "test"), ("in_validation", "valid")]
+)
+def test_a_column_of_yes_and_no_that_the_spec_does_not_use_is_told(tmp_path: Path, header: str, role: str) -> None:
+    table = marked(tmp_path, ("0", "no", "1"), f"f,kind,{header}")
+    (note,) = load(table).facts.notes
+    assert note == (
+        f'the column `{header}` marks 4 rows as {role}, and the spec does not use it: {role} = column("{header}")'
+    )
+    assert load(table, **{role: column(header)}).facts.notes == ()
+
+
+@pytest.mark.parametrize("header", ["is_train", "Training", "in_train_set"])
+def test_a_column_that_marks_the_training_set_holds_nothing_out(tmp_path: Path, header: str) -> None:
+    table = marked(tmp_path, ("1", "1", "0"), f"f,kind,{header}")
+    message, help = refusal(table, field="valid", valid=column(header))
+    assert message == f"the column `{header}` marks the training set, and `valid` takes the rows that are marked"
+    assert help == "give a column that marks the rows to hold out"
+
+
 def test_a_set_in_a_folder_of_images_is_asked_about(tmp_path: Path) -> None:
     draw(tmp_path, [f"{part}/{label}_{i}.png" for part in ("Training", "Testing") for label in "xy" for i in range(3)])
     label = r"([xy])_\d"

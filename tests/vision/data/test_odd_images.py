@@ -142,6 +142,11 @@ def broken_files(folder: Path) -> dict[str, str]:
         "empty.jpg": (b"", "empty file"),
         "text.jpg": (b"GIF? no, text", "it is no image, but text: GIF\\? no, text"),
         "page.jpg": (b"<!doctype html><html>404</html>", "a web page .HTML., no image: a download was answered by"),
+        "denied.jpg": (
+            b'<?xml version="1.0"?><Error>AccessDenied</Error>',
+            "it is XML, no image: a download was answered",
+        ),
+        "error.jpg": (b'{"message": "Not Found"}', "it is JSON, no image: a download was answered"),
         "pointer.jpg": (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
             "Git LFS pointer, no image",
