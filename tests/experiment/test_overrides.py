@@ -48,7 +48,7 @@ def test_none_is_none_where_it_may_be() -> None:
     assert dict(resolved(FILE, 'data.items="none"').experiment.data.params)["items"] == Path("none")
 
 
-@pytest.mark.parametrize("written", ["a,b.csv", "a#b", "a=b.csv", "a[1].csv"])
+@pytest.mark.parametrize("written", ["a,b.csv", "a#b", "a=b.csv", "a[1].csv", "a/b,c=[d.csv", ";", "(.+)$"])
 def test_where_more_than_text_may_stand_odd_text_is_quoted_and_the_message_says_how(written: str) -> None:
     diagnostic = only(FILE, f"data.valid={written}")
     assert f"""--set 'data.valid="{written}"'""" in diagnostic.help

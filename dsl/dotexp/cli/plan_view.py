@@ -9,7 +9,7 @@ from rich.console import Console
 from dotexp.cli.output import columns
 from dotexp.engine.estimate import Estimate
 from dotexp.experiment.text import freeze_text
-from dotexp.language.wording import counted, counted_plural
+from dotexp.language.wording import counted, counted_plural, range_ends
 from dotexp.planning.plan import GroupPlan, Plan, StagePlan
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -99,7 +99,7 @@ def _data(plan: Plan) -> str:
     if facts.entities:
         said.append(", ".join(counted_plural(count, name) for name, count in facts.entities.items()))
     if facts.range is not None:
-        said.append(f"targets {facts.range[0]:g}..{facts.range[1]:g}")
+        said.append(f"targets {'..'.join(range_ends(*facts.range))}")
     said += [counted_plural(count, name) for name, count in facts.summary.items()]
     return "; ".join(said)
 

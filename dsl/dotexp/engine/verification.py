@@ -19,6 +19,7 @@ from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import as_before, changed_environment
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import ComponentError, Interrupted, UsageError
+from dotexp.language.wording import counted
 from dotexp.planning.plan import Plan
 from dotexp.planning.schedule_json import schedule_json
 from dotexp.runs.folder import RunFolder
@@ -90,7 +91,7 @@ def _bytes(tensor: Tensor) -> Tensor:
 def _epochs(run: RunFolder, again: RunFolder) -> Iterator[str]:
     one, other = run.read_epochs(), again.read_epochs()
     if len(one) != len(other):
-        yield f"metrics.jsonl: {len(one)} epochs, and again {len(other)}"
+        yield f"metrics.jsonl: {counted(len(one), 'epoch')}, and again {len(other)}"
     for first, second in zip(one, other, strict=False):
         if replace(first, seconds=0.0) != replace(second, seconds=0.0):
             yield from _row(first, second)
@@ -109,7 +110,7 @@ def _schedule(run: RunFolder, again: RunFolder) -> Iterator[str]:
         [_sampled(stage) for stage in json.loads(each.schedule.read_text())["stages"]] for each in (run, again)
     )
     if len(one) != len(other):
-        yield f"schedule.json: {len(one)} stages, and again {len(other)}"
+        yield f"schedule.json: {counted(len(one), 'stage')}, and again {len(other)}"
     for first, second in zip(one, other, strict=False):
         for name in first:
             if first[name] != second.get(name):

@@ -21,6 +21,7 @@ from dotexp.language.diagnostics import Collector, closest
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Freeze as FreezeStatement
 from dotexp.language.syntax_tree import GroupItem, Groups, LayerItem, Word
+from dotexp.language.wording import counted
 
 
 def make_model(
@@ -163,7 +164,7 @@ def check_rates(rates: object, freeze: Freeze | None, model: Model, span: Span |
     names = [group.name for group in model.groups]
     help = f"groups: {', '.join(names)}"
     if isinstance(rates, tuple) and len(rates) != len(names):
-        message = f"{len(rates)} learning rates for {len(names)} groups"
+        message = f"{counted(len(rates), 'learning rate')} for {counted(len(names), 'group')}"
         collector.report("E302", message, span, help=f"{help}; a list has one for each, frozen ones included")
     if isinstance(rates, dict):
         for name in rates:

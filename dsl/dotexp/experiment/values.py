@@ -95,9 +95,8 @@ class Converter(NamedTuple):
             self.scope.collector.report("E206", f"{label} holds a NUL character", written.span)
             return BAD
         if value.faults and not (expected.only_text or (expected.takes_text and may_be_path(value.value))):
-            self.scope.collector.extend(
-                _with_quotes(fault, value) if expected.takes_text else fault for fault in value.faults
-            )
+            said = [_with_quotes(value.faults[0], value)] if expected.takes_text else value.faults
+            self.scope.collector.extend(said)
             return BAD
         if expected.text:
             return value.value

@@ -11,6 +11,7 @@ from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.experiment.experiment import Experiment
 from dotexp.export.formats import Cost, Quantized
+from dotexp.language.wording import counted, range_ends
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, StageResult
 
@@ -98,11 +99,12 @@ def _data(data: Use, facts: DataFacts) -> Iterator[str]:
     yield f"| training, validation, test examples | {facts.train:,}, {facts.valid:,}, {facts.test:,} |"
     if facts.classes is not None:
         more = f", and {len(facts.classes) - _LISTED:,} more" if len(facts.classes) > _LISTED else ""
-        yield f"| {len(facts.classes):,} classes | {', '.join(map(_text, facts.classes[:_LISTED]))}{more} |"
+        classes = ", ".join(map(_text, facts.classes[:_LISTED]))
+        yield f"| {counted(len(facts.classes), 'class', 'classes')} | {classes}{more} |"
     if facts.entities:
         yield f"| {', '.join(facts.entities)} | {', '.join(f'{count:,}' for count in facts.entities.values())} |"
     if facts.range is not None:
-        yield f"| range of the training targets | {facts.range[0]:g} to {facts.range[1]:g} |"
+        yield f"| range of the training targets | {' to '.join(range_ends(*facts.range))} |"
     yield from (f"| fingerprint | `{facts.fingerprint}` |", "")
     for note in facts.notes:
         yield f"- {_text(note)}"
@@ -135,7 +137,7 @@ def _training(experiment: Experiment, result: RunResult | None) -> Iterator[str]
     if result is None:
         return
     for stage in result.stages:
-        yield f"- stage `{stage.name}`: {stage.epochs} epoch{'s' * (stage.epochs != 1)}, {stage.steps:,} steps"
+        yield f"- stage `{stage.name}`: {counted(stage.epochs, 'epoch')}, {counted(stage.steps, 'step')}"
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield from (f"- {result.parameters:,} parameters, {result.seconds:.0f} s on {result.device}", f"- {versions}", "")
 

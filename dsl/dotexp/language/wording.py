@@ -12,3 +12,17 @@ def counted_plural(number: int, plural: str) -> str:
     """Write a number with a noun that is at hand in the plural: `1 user` and `2 users` of `users`."""
     singular = f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
     return counted(number, singular, plural)
+
+
+def range_ends(low: float, high: float) -> tuple[str, str]:
+    """Write a range's ends with as few digits as leave them within a thousandth of its width: 0.55 and 5.45."""
+    for digits in range(6, 18):
+        texts = _plain(f"{low:.{digits}g}"), _plain(f"{high:.{digits}g}")
+        if max(abs(float(text) - end) for text, end in zip(texts, (low, high), strict=True)) <= (high - low) / 1000:
+            break
+    return texts
+
+
+def _plain(text: str) -> str:
+    """Write a number that fits on a screen without an exponent: 881251000 for 8.81251e+08."""
+    return f"{float(text):.0f}" if "e+" in text and abs(float(text)) < 1e15 else text

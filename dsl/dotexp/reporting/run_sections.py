@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dotexp.language.wording import counted
+from dotexp.language.wording import counted, range_ends
 from dotexp.reporting.curves import epoch_plots, schedule_plots
 from dotexp.reporting.page import RenderedSection, SectionRenderer, number_text
 from dotexp.runs.folder import RunFolder
@@ -153,7 +153,7 @@ def _data(run: RunFolder) -> Iterator[Block]:
     rows += [("test examples", f"{facts.test:,}")] if facts.test else []
     rows += [(name, f"{count:,}") for name, count in facts.entities.items()]
     if facts.range is not None:
-        rows.append(("range of the training targets", f"{facts.range[0]:g} to {facts.range[1]:g}"))
+        rows.append(("range of the training targets", " to ".join(range_ends(*facts.range))))
     if facts.classes is not None:
         rows.append(("classes", f"{len(facts.classes):,}"))
     rows.append(("fingerprint", facts.fingerprint))

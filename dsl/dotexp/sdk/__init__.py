@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dotexp.components.tasks import *
     from dotexp.components.templates import *
     from dotexp.language.diagnostics import *
+    from dotexp.language.wording import *
     from dotexp.sdk.answers import *
     from dotexp.sdk.callback import *
     from dotexp.sdk.data import *
@@ -49,6 +50,7 @@ HOMES = {
     "dotexp.components.tasks": "Answer Task",
     "dotexp.components.templates": "ComponentTemplate StageTemplate",
     "dotexp.language.diagnostics": "ComponentError DotexpError Problem RunError SpecError UsageError",
+    "dotexp.language.wording": "counted counted_plural range_ends",
     "dotexp.sdk.answers": "numbers one_class several_classes",
     "dotexp.sdk.callback": "Callback EpochRow Training",
     "dotexp.sdk.data": (

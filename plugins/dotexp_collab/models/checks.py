@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dotexp import DataFacts, Problem
+from dotexp import DataFacts, Problem, range_ends
 
 from dotexp_collab.models.params import LARGEST, FeatureDotBiasParams, RangeParams
 
@@ -29,10 +29,10 @@ def y_range_holds(params: RangeParams, facts: DataFacts) -> Iterator[Problem]:
                 code="E404",
             )
     elif low < params.y_range.low or high > params.y_range.high:
-        given = spelled(params.y_range.low, params.y_range.high)
+        given = "..".join(range_ends(params.y_range.low, params.y_range.high))
         leaves = "leaves room, and is what the model takes without y_range"
         yield Problem(
-            f"the training ratings run from {spelled(low, high).replace('..', ' to ')}, beyond {given}",
+            f"the training ratings run from {' to '.join(range_ends(low, high))}, beyond {given}",
             field="y_range",
             help=_advice(*relaxed(low, high, params.relax), "a sigmoid never reaches its ends:", leaves),
             code="E404",
@@ -42,16 +42,7 @@ def y_range_holds(params: RangeParams, facts: DataFacts) -> Iterator[Problem]:
 def _advice(low: float, high: float, before: str, behind: str) -> str:
     if max(abs(low), abs(high)) > LARGEST:
         return "numbers this large are no usual ratings: is the rating column the right one? bounded = false takes any"
-    return f"{before} y_range = {spelled(low, high)} {behind}".rstrip()
-
-
-def spelled(low: float, high: float) -> str:
-    """Write a range with as few digits as leave its ends within a thousandth of its width: 0.55..5.45."""
-    for digits in range(6, 18):
-        texts = f"{low:.{digits}g}", f"{high:.{digits}g}"
-        if max(abs(float(text) - end) for text, end in zip(texts, (low, high), strict=True)) <= (high - low) / 1000:
-            break
-    return "..".join(texts)
+    return f"{before} y_range = {'..'.join(range_ends(low, high))} {behind}".rstrip()
 
 
 def features_there(params: FeatureDotBiasParams, facts: DataFacts) -> Iterator[Problem]:

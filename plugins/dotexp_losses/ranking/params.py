@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from dotexp import Component, DataFacts, MetricFacts, Params, Positional, Problem
+from dotexp import Component, DataFacts, MetricFacts, Params, Positional, Problem, range_ends
 from pydantic import Field
 
 
@@ -47,11 +47,12 @@ def check_ranking(params: RankingParams, facts: DataFacts) -> Iterator[Problem]:
     if facts.range is not None and params.threshold is not None:
         low, high = facts.range
         if not low < params.threshold <= high:
+            lowest, highest = range_ends(low, high)
             said = "none of the items is relevant" if params.threshold > high else "all rated items are relevant"
             yield Problem(
-                f"the training ratings range from {low:g} to {high:g}: with threshold {params.threshold:g} {said}",
+                f"the training ratings range from {lowest} to {highest}: with threshold {params.threshold:g} {said}",
                 field="threshold",
-                help=f"take one above {low:g} and up to {high:g}, or leave it out",
+                help=f"take one above {lowest} and up to {highest}, or leave it out",
                 code="E404",
             )
     items = facts.entities.get("items")
