@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from dotexp import BodyFacts, BodyParams, Component, LayerGroup, OfKind, Positional, Use
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dotexp_timm.table import Network, networks
+from dotexp_timm.table import Network, age, networks
 
 
 class Pretrained(StrEnum):
@@ -46,9 +46,10 @@ class TimmBodyParams(BodyParams):
         if network is None:
             near = get_close_matches(model.lower(), networks(), n=4, cutoff=0.5)
             hint = f": did you mean {' or '.join(near)}?" if near else f"; {len(networks()):,} are known"
-            raise ValueError(f"timm has no model {model}{hint}")
+            raise ValueError(f"timm has no model {model}{hint}{age()}")
         if tag and tag not in network.tags:
-            raise ValueError(f"timm has no weights {tag} for {model}: it has {', '.join(network.tags) or 'none'}")
+            tags = ", ".join(network.tags) or "none"
+            raise ValueError(f"timm has no weights {tag} for {model}: it has {tags}{age()}")
         return name
 
     @field_validator("image_size")

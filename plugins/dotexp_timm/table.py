@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class Network:
 def version() -> str:
     """Return the version of timm that the table was written from."""
     return str(_table()["timm"])
+
+
+def age() -> str:
+    """Return what a message adds where the installed timm is not the table's, such as a newer one; else nothing."""
+    try:
+        installed = metadata.version("timm")
+    except metadata.PackageNotFoundError:
+        return ""
+    if installed == version():
+        return ""
+    return f" (dotexp knows the models of timm {version()}, and timm {installed} is installed)"
 
 
 @cache
