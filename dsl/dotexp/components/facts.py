@@ -102,7 +102,7 @@ class ReportFacts(Facts):
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known of data once it was opened."""
+    """Facts of a data set that only opening it tells."""
 
     task: str
     """Name of the task that is learned."""

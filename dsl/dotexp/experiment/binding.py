@@ -132,8 +132,8 @@ class Binder:
         return current
 
     def _meant(self, argument: Argument, component: Component, written: Collection[str]) -> dict[str, Value]:
-        """Return what an argument with an unknown name gives all the same: a misspelt one its value, by another
-        library's word one that nobody knows."""
+        """Return the parameter that an unknown name stands for: with its value where misspelt, else with a faulty one,
+        so that the parameter does not count as missing."""
         from dotexp.language.foreign_words import is_misspelt, meaning
 
         if argument.name is None:

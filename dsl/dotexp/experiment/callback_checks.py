@@ -18,7 +18,7 @@ def check_callbacks(
     origins: Mapping[str, Span],
     collector: Collector,
 ) -> None:
-    """Hold callbacks against the data's inputs, the metrics that there are, and each other; None is an unknown one."""
+    """Check callbacks against the data's inputs, the experiment's metrics and each other; None is an unknown one."""
     known = [metric for metric in metrics if metric is not None]
     for number, callback in enumerate(callbacks):
         if callback is None:

@@ -17,7 +17,7 @@ from dotexp.language.source import Span
 
 
 def check_outline(outline: Outline, origins: Mapping[str, Span], collector: Collector) -> None:
-    """Run every check across statements, each on what is known of them."""
+    """Run every check across statements, each on the statements that could be read."""
     data = outline.uses.get("data")
     if data is not None:
         _fits_data(outline, data, origins, collector)

@@ -44,7 +44,7 @@ class Drafts:
 
     `expansions` are the places of the statements that a component expands to stages; `expanded` is false where one of
     them has a fault, so that its stages are unknown. `faulty` are the keywords of statements outside stages that name
-    no known component, or are unread; `astray` are overrides of something that does not exist.
+    no known component, or are unread; `unmatched` are overrides whose path does not exist.
     """
 
     binder: Binder
@@ -55,7 +55,7 @@ class Drafts:
     expansions: set[Span] = field(default_factory=set)
     faulty: set[str] = field(default_factory=set)
     expanded: bool = True
-    astray: list[Override] = field(default_factory=list)
+    unmatched: list[Override] = field(default_factory=list)
 
 
 def draft_statements(merged: Merged, binder: Binder) -> Drafts:

@@ -113,7 +113,7 @@ def _same_file(one: Source, other: Source) -> bool:
 
 
 def _drop_stages(document: Document, merged: Merged, collector: Collector) -> None:
-    """Leave out the stages of the bases that a file does without: `stages none`, `stage NAME none`."""
+    """Leave out the stages of the bases that a file drops: `stages none`, `stage NAME none`."""
     for statement in document.statements:
         if isinstance(statement, Listing) and statement.keyword.text == STAGES:
             if not merged.stages and merged.complete:

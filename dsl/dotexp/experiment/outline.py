@@ -1,4 +1,4 @@
-"""What is known of an experiment, faults and all: what the checks across statements read."""
+"""An experiment as far as its faults leave it readable; the checks across statements read it."""
 
 from __future__ import annotations
 

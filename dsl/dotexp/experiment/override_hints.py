@@ -1,4 +1,4 @@
-"""What an override of something that does not exist was meant for. Imported where there is one."""
+"""Suggest the path that a mistyped override meant. Imported only where an override has no target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 4
 
 
 def path_hint(path: Sequence[str], drafts: Drafts) -> str:
-    """Return advice on a path that leads nowhere: the paths that end like it, else the one that looks most like it."""
+    """Return advice on a path that does not exist: the paths with its ending, else the most similar path."""
     paths = list(_paths(drafts))
     last, advice = meaning(path[-1], {each.rpartition(".")[2] for each in paths})
     found = _ending_in(path, paths) or (_ending_in((*path[:-1], last), paths) if last else [])
@@ -27,7 +27,7 @@ def path_hint(path: Sequence[str], drafts: Drafts) -> str:
 
 
 def _ending_in(path: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Paths with the same end, and with the other parts of `path` before it in this order."""
+    """Return the paths with the same last part that contain the other parts of `path` in order."""
     return [each for each in paths if each.split(".")[-1] == path[-1] and _in_order(path, each.split("."))]
 
 

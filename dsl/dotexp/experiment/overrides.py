@@ -101,7 +101,7 @@ def whole_override(value: Value) -> bool:
 
 
 def may_be_path(text: str) -> bool:
-    """Whether text looks like a path, and like nothing else that the language has."""
+    """Whether text looks like a path and like no other value of the language."""
     plain = not any(sign in text for sign in '"[]{}()=,') and " #" not in text
     return plain and any(sign in text for sign in "/\\.")
 

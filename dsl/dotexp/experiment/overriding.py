@@ -40,7 +40,7 @@ def make_drafts(merged: Merged, overrides: Sequence[Override], binder: Binder) -
     for override in overrides:
         if override.path[0] == _STAGE:
             _override_stage(drafts, override)
-    _report_astray(drafts)
+    _report_unmatched(drafts)
     return drafts
 
 
@@ -89,7 +89,7 @@ def _override_global(drafts: Drafts, override: Override) -> None:
     binder = drafts.binder
     form = keyword.form if keyword else None
     if keyword is None:
-        drafts.astray.append(override)
+        drafts.unmatched.append(override)
     elif rest and keyword.word in drafts.faulty and keyword.word not in drafts.slots:
         return
     elif form is Form.number and not rest and not isinstance(override.value, Freeze):
@@ -107,7 +107,7 @@ def _override_global(drafts: Drafts, override: Override) -> None:
             for part in PARTS if keyword.word == WHOLE else ():
                 drafts.slots.pop(part, None)
     else:
-        drafts.astray.append(override)
+        drafts.unmatched.append(override)
 
 
 def _target(path: tuple[str, ...], drafts: Drafts) -> tuple[Keyword | None, tuple[str, ...]]:
@@ -127,12 +127,12 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
     if stage is None and not drafts.expanded:
         return
     if stage is None or len(path) < 3:
-        drafts.astray.append(override)
+        drafts.unmatched.append(override)
         return
     keyword = next((each for each in in_place(STAGE) if each.path == path[2]), None)
     rest = path[3:]
     if keyword is None:
-        drafts.astray.append(override)
+        drafts.unmatched.append(override)
     elif isinstance(override.value, Freeze):
         drafts.stages[path[1]] = stage._replace(freeze=override.value)
     elif keyword.form is Form.listing and not rest:
@@ -144,7 +144,7 @@ def _override_stage(drafts: Drafts, override: Override) -> None:
             slots = {**stage.slots, keyword.word: changed}
             drafts.stages[path[1]] = stage._replace(slots=slots, stated=stage.stated | {keyword.word})
     else:
-        drafts.astray.append(override)
+        drafts.unmatched.append(override)
 
 
 # One component
@@ -214,13 +214,13 @@ def _calls(override: Override, keyword: Keyword, binder: Binder) -> tuple[Call, 
     return calls
 
 
-def _report_astray(drafts: Drafts) -> None:
-    """Report the overrides of nothing, once all is known that could be meant."""
-    if not drafts.astray:
+def _report_unmatched(drafts: Drafts) -> None:
+    """Report overrides whose path does not exist, once every path is known."""
+    if not drafts.unmatched:
         return
     from dotexp.experiment.override_hints import path_hint  # a right call has none
 
-    for override in drafts.astray:
+    for override in drafts.unmatched:
         message = f"there is nothing at `{override.said}`"
         help = path_hint(override.path, drafts)
         drafts.binder.scope.collector.report("E212", message, override.span, help=help)

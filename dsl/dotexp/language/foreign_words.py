@@ -47,7 +47,7 @@ def is_misspelt(word: str, meant: str) -> bool:
 
 
 def is_translated(word: str, meant: str) -> bool:
-    """Whether a word is another library's for this one, with nothing else to know of it."""
+    """Whether another library's word stands for this one without further advice."""
     names, _, note = _TABLE.get(_key(word), ((), "", ""))
     return meant in names and not note
 
@@ -154,7 +154,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("device gpu cuda", ("device",), _RUNTIME, ""),
     ("precision fp16 to_fp16 amp half mixed_precision", ("precision",), _RUNTIME, ""),
 )  # fmt: skip
-"""Words, the names that they stand for (the first that fits), where such a name belongs, and what to know of it."""
+"""Words, the names that they stand for (the first that fits), where such a name belongs, and further advice."""
 
 _TABLE: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     _key(word): (names, where, note) for words, names, where, note in _ROWS for word in words.split()
