@@ -107,7 +107,7 @@ def require_agreement(table: Table, taken: Sequence[Taken], blamed: str = "") ->
     wrong = [one for one in by_number if _disagrees(one, table.header, taken)]
     if not wrong:
         return
-    held = ", ".join(f"{one.field} = {one.column} takes `{table.header[one.number]}`" for one in by_number)
+    held = ", ".join(f"{one.field} = {one.column} takes {_called(table.header[one.number])}" for one in by_number)
     names = {one.field: _named(one, table.header) for one in by_number}
     cure = ", ".join(f'{field} = "{name}"' for field, name in names.items() if name)
     message = f"{table.path}: {held}, and the header says otherwise: {_listed(table.header)}"
@@ -167,6 +167,10 @@ def header_guesses(table: Table, taken: Sequence[Taken], decided: bool) -> Itera
     for one in taken:
         if table.header is not None and isinstance(one.column, int):
             yield one.field, f'"{table.header[one.number]}" (column {one.column}, by the header)'
+
+
+def _called(name: str) -> str:
+    return f"`{name}`" if name else "a column without a name"
 
 
 def _listed(names: Sequence[str]) -> str:

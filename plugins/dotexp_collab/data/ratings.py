@@ -117,7 +117,9 @@ def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest
     found = _Files()
     if "items" in files:
         titles = _titles(params, files["items"], digest)
-        found.faults["items"], found.catalogue = titles.faults, Catalogue(titles.titles)
+        # a title that cannot be used is told itself, not also by every rating of its item
+        told = dict.fromkeys(titles.unusable, "") if params.on_bad is OnBad.error else {}
+        found.faults["items"], found.catalogue = titles.faults, Catalogue({**told, **titles.titles})
         found.notes += titles.notes
     first: Table | None = None
     for name, path in files.items():
@@ -191,7 +193,9 @@ def _suspicions(found: _Files) -> Iterator[str]:
             yield f"the {kind} `{text}` is written in two Unicode forms, which are taken for one {kind}"
     ratings = found.rows["path"].ratings
     if max(abs(ratings.min()), abs(ratings.max())) > _LARGEST_RATING:
-        yield f"ratings run from {ratings.min():.10g} to {ratings.max():.10g}: is the rating column the right one?"
+        low, high = (f"{end:.10g}" for end in (ratings.min(), ratings.max()))
+        said = f"ratings run from {low} to {high}" if low != high else f"all ratings are about {low}"
+        yield f"{said}: is the rating column the right one?"
 
 
 def _expected(faults: RowFaults, rows: int | None) -> Iterator[str]:
@@ -222,7 +226,14 @@ def _files(params: RatingsParams) -> dict[str, Path]:
 
 def _titles(params: RatingsParams, path: Path, digest: Digest) -> Titles:
     named = isinstance(params.item_id, str) or isinstance(params.title, str)
-    form = TextFormat(params.items_separator, params.quotes, params.items_encoding, named, "items_encoding")
+    form = TextFormat(
+        params.items_separator,
+        params.quotes,
+        params.items_encoding,
+        named,
+        "items_encoding",
+        separator_field="items_separator",
+    )
     return read_titles(path, "items", form, (params.item_id, params.title), digest)
 
 

@@ -24,6 +24,8 @@ _MARKS = {
     TEST: ("test", "testing"),
 }
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+_SLASHES = r"^(\d{4})[/.](\d\d?)[/.](\d\d?)"
+"""The year first: `1998/04/20`. Of `04/05/1998` nobody can say which is the month."""
 _MISSING = 1000
 """Items without a title that are kept, to be compared with those that have one."""
 
@@ -143,18 +145,18 @@ class _RowReader:
         ]
 
     def _time_reason(self) -> pl.Expr:
-        what = "a date as the first is" if self._dated else "a number"
+        what = "no date such as 1998-04-20 15:30" if self._dated else "not a number"
         return (
             pl.when(pl.col("3").is_null())
             .then(pl.lit("no time"))
             .when(pl.col("time").is_null())
-            .then(pl.concat_str(pl.lit("time `"), pl.col("3"), pl.lit(f"` is not {what}")))
+            .then(pl.concat_str(pl.lit("time `"), pl.col("3"), pl.lit(f"` is {what}")))
         )
 
 
 def _seconds(column: pl.Expr) -> pl.Expr:
     """Dates as seconds since 1970: UTC unless an offset such as +02:00 says otherwise."""
-    text = column.str.replace(_UTC, "")
+    text = column.str.replace(_UTC, "").str.replace(_SLASHES, "$1-$2-$3")
     sign = pl.when(text.str.extract(_OFFSET, 2) == "-").then(-1).otherwise(1)
     hours, minutes = (text.str.extract(_OFFSET, group).cast(pl.Int64, strict=False).fill_null(0) for group in (3, 4))
     local = text.str.replace(_OFFSET, "$1").str.replace(r"(:\d\d),", "$1.")

@@ -13,9 +13,10 @@ _SHOWN = 3
 
 
 class Titles(NamedTuple):
-    """Titles by id, "" for an item without one, the rows that cannot be used, and notes."""
+    """Titles by id, "" for an item without one, the ids of rows that cannot be used, the faults of these, and notes."""
 
     titles: dict[str, str]
+    unusable: frozenset[str]
     faults: RowFaults
     notes: tuple[str, ...]
 
@@ -31,6 +32,7 @@ def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column,
     faults = RowFaults(str(path), field, table.unit)
     titles: dict[str, str] = {}
     several: dict[str, str] = {}
+    unusable: set[str] = set()
     for block in table.blocks(at):
         why = block.frame.select(
             pl.when(pl.col("over").is_not_null())
@@ -40,10 +42,11 @@ def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column,
         ).to_series()
         faults.see(block.lines, why if why.null_count() < len(why) else None)
         good = block.frame.filter(why.is_null())
+        unusable.update(map(composed, block.frame.filter(why.is_not_null())["0"].drop_nulls()))
         for item, title in zip(good["0"], good["1"].fill_null(""), strict=True):
             if titles.setdefault(composed(item), composed(title)) != composed(title):
                 several.setdefault(composed(item), title)
-    return Titles(titles, faults, (*table.notes, *_several(path, titles, several)))
+    return Titles(titles, frozenset(unusable), faults, (*table.notes, *_several(path, titles, several)))
 
 
 def _several(path: Path, titles: dict[str, str], several: dict[str, str]) -> tuple[str, ...]:

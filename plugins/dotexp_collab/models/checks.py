@@ -32,11 +32,17 @@ def y_range_holds(params: RangeParams, facts: DataFacts) -> Iterator[Problem]:
         given = "..".join(range_ends(params.y_range.low, params.y_range.high))
         leaves = "leaves room, and is what the model takes without y_range"
         yield Problem(
-            f"the training ratings run from {' to '.join(range_ends(low, high))}, beyond {given}",
+            f"{_extent(low, high)}, beyond {given}",
             field="y_range",
             help=_advice(*relaxed(low, high, params.relax), "a sigmoid never reaches its ends:", leaves),
             code="E404",
         )
+
+
+def _extent(low: float, high: float) -> str:
+    if low == high:
+        return f"every training rating is {low:.10g}"
+    return f"the training ratings run from {' to '.join(range_ends(low, high))}"
 
 
 def _advice(low: float, high: float, before: str, behind: str) -> str:

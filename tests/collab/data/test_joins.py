@@ -99,6 +99,24 @@ def test_a_title_with_a_separator_is_refused(tmp_path: Path) -> None:
     assert "line 3: more than 2 fields" in problem.message
 
 
+@pytest.mark.parametrize("titles", ["9,Alien\n10,Heat\n11,One, two\n", "9,Alien, the\n10,Heat, the\n11,One, two\n9\n"])
+def test_ratings_of_an_item_whose_title_is_told_are_no_faults_of_their_own(tmp_path: Path, titles: str) -> None:
+    given = {"items": written(tmp_path, titles, "titles.csv")}
+    if titles.startswith("9,Alien, "):  # the width is that of most rows
+        given["items"] = written(tmp_path, "id,title\n" + titles, "titles.csv")
+        given |= {"item_id": "id", "title": "title"}
+    message = refused(written(tmp_path, RATINGS), **given).message
+    assert "more than 2 fields: is there a separator in the title?" in message
+    assert "is not in the file of titles" not in message and "no item of" not in message
+
+
+def test_advice_about_the_titles_separator_names_its_parameter(tmp_path: Path) -> None:
+    titles = written(tmp_path, "9;Alien\n10;Heat\n11;Dune\n", "titles.csv")
+    assert 'items_separator = ";"' in refused(written(tmp_path, RATINGS), items=titles).help
+    titles = written(tmp_path, "sep=;\n9;Alien\n10;Heat\n11;Dune\n", "titles.csv")
+    assert refused(written(tmp_path, RATINGS), items=titles).help == 'items_separator = ";"'
+
+
 def test_an_item_with_two_titles_is_told(tmp_path: Path) -> None:
     titles = written(tmp_path, "9,Alien\n10,Heat\n11,Brazil\n10,Ronin\n9,Alien\n", "titles.csv")
     facts = load(written(tmp_path, RATINGS), items=titles).facts

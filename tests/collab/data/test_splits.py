@@ -172,6 +172,7 @@ def test_of_equal_times_the_last_rows_are_the_newest(tmp_path: Path) -> None:
         ("1998-04-20T15:30:00+02:00", "1998-04-20T15:30:00-02:00", "1998-04-20T15:30:00Z"),
         ("1998-04-20 15:30 UTC", "1998-04-20 15:32 utc", "1998-04-20 15:31 GMT"),
         ("1998-04-20 15:30:00.5+0530", "1998-04-20 10:30:01+00", "1998-04-20 15:30 +05:30"),
+        ("1998/04/20 15:30", "1998/04/20 15:32:01.5", "1998.4.20 15:31"),
         ("1998-04-20 23:30 -01:00", "1998-04-21 00:31", "1998-04-21 02:30:59.5 +0200"),
     ],
 )
@@ -185,13 +186,19 @@ def test_a_time_that_is_none_is_told_with_its_line(tmp_path: Path) -> None:
     message = refused(tmp_path, rows, valid=newest(1)).message
     assert [line.strip() for line in message.split("\n")[1:]] == [
         "line 2: no time",
-        "line 3: time `17` is not a date as the first is",
-        "line 4: time `then` is not a date as the first is",
+        "line 3: time `17` is no date such as 1998-04-20 15:30",
+        "line 4: time `then` is no date such as 1998-04-20 15:30",
     ]
     assert (
         "line 2: time `x` is not a number"
         in refused(tmp_path, [("a", 1, 0, 1), ("a", 2, 1, "x")], valid=newest(1)).message
     )
+
+
+@pytest.mark.parametrize("time", ["04/05/1998", "20.04.1998 15:30", "Apr 20 1998"])
+def test_dates_that_may_be_read_two_ways_are_refused(tmp_path: Path, time: str) -> None:
+    message = refused(tmp_path, [("a", 1, 0, time), ("a", 2, 1, time)], valid=newest(1)).message
+    assert f"line 1: time `{time}` is no date such as 1998-04-20 15:30" in message
 
 
 def test_a_column_of_times_that_no_split_looks_at_is_not_read(tmp_path: Path) -> None:

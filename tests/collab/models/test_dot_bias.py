@@ -275,6 +275,12 @@ def test_a_range_that_misses_the_ratings_is_refused() -> None:
         assert "0.6..5.4" in problem.help
 
 
+@pytest.mark.parametrize("rating", [7, 1.5e9])
+def test_ratings_that_are_all_the_same_are_no_range(rating: float) -> None:
+    (problem,) = problems(rating, rating, y_range=Range(low=0, high=5))
+    assert problem.message == f"every training rating is {rating:.10g}, beyond 0..5"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "written"),
     [

@@ -24,7 +24,8 @@ _LISTED = 30
 class TextFormat:
     """How a text file is written.
 
-    `encoding_field` and `quotes_field` are the parameters that say so, for messages; "" where there is none.
+    `encoding_field`, `quotes_field` and `separator_field` are the parameters that say so, for messages;
+    "" where there is none.
     """
 
     separator: str = ","
@@ -33,6 +34,7 @@ class TextFormat:
     header: bool | HeaderRule = True
     encoding_field: str = "encoding"
     quotes_field: str = "quotes"
+    separator_field: str = "separator"
 
 
 class Block(NamedTuple):

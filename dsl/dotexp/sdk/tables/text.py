@@ -43,7 +43,7 @@ class TextTable:
         if not rows:
             raise ComponentError(f"{path} is empty", field=field)
         self.width = len(rows[0])
-        self.hint = _other_separator([self._separator.join(row) for row in rows], self.width, self._separator)
+        self.hint = _other_separator([self._separator.join(row) for row in rows], self.width, form)
         sample = [[cell.strip() for cell in row] for row in rows]
         sample[0][0] = sample[0][0].removeprefix("#").lstrip()
         named = form.header if isinstance(form.header, bool) else form.header(sample)
@@ -131,7 +131,7 @@ class TextTable:
         """Raise ComponentError (E402) where a file names another separator than the one it is to be read with."""
         if named and named != self._separator:
             message = f"{self.path}, line 1: `sep={named}` says that the separator is another one"
-            raise ComponentError(message, field=self.field, help=f"separator = {json.dumps(named)}")
+            raise ComponentError(message, field=self.field, help=f"{self._form.separator_field} = {json.dumps(named)}")
 
     def _block(self, text: str, columns: Sequence[int]) -> Block:
         quoted = self._form.quotes and '"' in text
@@ -253,10 +253,10 @@ def _stripped(column: pl.Expr) -> pl.Expr:
     return pl.when(text.str.len_bytes() > 0).then(text)
 
 
-def _other_separator(lines: Sequence[str], width: int, separator: str) -> str:
+def _other_separator(lines: Sequence[str], width: int, form: TextFormat) -> str:
     """Return advice about the separator where another one cuts the first lines into the same number of more fields."""
     for other in _SEPARATORS:
         counts = {line.count(other) + 1 for line in lines}
-        if other != separator and len(counts) == 1 and max(counts) > width:
-            return f"is the separator another one? separator = {json.dumps(other)}"
+        if other != form.separator and len(counts) == 1 and max(counts) > width:
+            return f"is the separator another one? {form.separator_field} = {json.dumps(other)}"
     return ""
