@@ -284,6 +284,16 @@ def test_noise_that_erases_is_about_mid_grey_and_as_wide_as_photographs() -> Non
     assert float(covered.std()) == pytest.approx(expected.std(), rel=0.03)
 
 
+def test_rectangles_that_erase_are_as_often_wide_as_high() -> None:
+    erase = t.random_erasing(RandomErasingParams(p=1.0, min_area=0.2, max_area=0.2, stretch=3.0))
+    torch.manual_seed(0)
+    ratios = []
+    for covered in ((erase(torch.full((3, 64, 64), 2.0))[0] != 1) for _ in range(200)):
+        ratios.append(float(np.log(int(covered.any(1).sum()) / int(covered.any(0).sum()))))
+    assert 0.8 * np.log(3) < max(ratios) <= 1.1 * np.log(3) and -1.1 * np.log(3) <= min(ratios) < -0.8 * np.log(3)
+    assert sum(ratio > 0 for ratio in ratios) / 200 == pytest.approx(0.5, abs=0.1)
+
+
 @pytest.mark.process
 def test_the_face_imports_nothing_heavy() -> None:
     code = (

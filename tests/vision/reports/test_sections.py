@@ -424,3 +424,17 @@ def test_where_nothing_varies_the_inputs_that_is_said(photos: tuple[Path, RunFol
     with pytest.raises(UsageError, match="`image_folder` varied nothing in this run, so there is nothing to average"):
         dotexp.predict(plain, [str(folder / "photos" / "left" / "0.png")], tta=2)
     assert valid_subject(plain).varied is None
+
+
+@pytest.mark.parametrize(
+    ("confidence", "accuracy", "verdict"),
+    [
+        (0.9001, 0.9, "overconfident"),
+        (0.8999, 0.9, "underconfident"),
+        (0.90004, 0.9, "neither overconfident nor underconfident"),
+    ],
+)
+def test_the_verdict_goes_by_the_four_decimals_that_are_printed(
+    confidence: float, accuracy: float, verdict: str
+) -> None:
+    assert reports._verdict(confidence, accuracy) == verdict
