@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from dotexp import LayerGroup
 
 TABLE = Path(__file__).with_name("torchvision_models.json")
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A torchvision model.
 
     `cut` is how many parts are features, before pooling and classifier; `channels` is the width of the maps behind
