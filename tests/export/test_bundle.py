@@ -119,6 +119,23 @@ def test_a_bundle_is_a_start_for_another_run(digits: RunFolder, tmp_path: Path, 
     assert body and all(torch.equal(before[name], after[name]) for name in body)
 
 
+@pytest.mark.parametrize("weights", ['run("b")', '"b"'], ids=["as a run", "as a folder"])
+def test_a_damaged_bundle_starts_no_run(digits: RunFolder, tmp_path: Path, weights: str) -> None:
+    path = Workspace().export(digits, out=tmp_path / "b").path
+    spec = tmp_path / "next.exp"
+    spec.write_text(DIGITS.replace("weights = none", f"weights = {weights}"))
+    shutil.copytree(path, tmp_path / "runs" / "b")
+    for copy in (path, tmp_path / "runs" / "b"):
+        with (copy / "model.safetensors").open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"\x7f")
+    done = runner("plan", str(spec), folder=tmp_path)
+    assert done.returncode == 2 and "error[E405]" in done.stderr
+    assert "b is damaged: model.safetensors is not as it was written; copy it again" in done.stderr
+    with pytest.raises(dotexp.SpecError, match=r"E405.*is damaged"):
+        dotexp.run(spec, runs=tmp_path / "runs", report=False)
+
+
 def test_samples_may_be_given_and_the_data_gone(digits: RunFolder, tmp_path: Path) -> None:
     Image.new("RGB", (30, 20), "grey").save(tmp_path / "grey.png")
     work = Workspace(digits.path.parent)
@@ -200,7 +217,7 @@ def test_a_spec_that_another_version_refuses_is_told_with_the_versions_that_chan
 
 
 def rewrite(bundle: Path, manifest: dict[str, dict[str, dict[str, str]]], name: str = "samples.safetensors") -> None:
-    from dotexp.export.files import checksum
+    from dotexp.runs.bundle_files import checksum
 
     manifest["files"][name]["sha256"] = checksum(bundle / name)
     (bundle / "bundle.json").write_text(json.dumps(manifest))

@@ -6,8 +6,9 @@ from dotexp.commands.references import load_run
 from dotexp.components.registry import Registry
 from dotexp.experiment.checking import Overrides
 from dotexp.experiment.experiment import Device
-from dotexp.export.bundle import is_bundle, require_same_outputs
+from dotexp.export.bundle import require_same_outputs
 from dotexp.export.predictor import Predictor
+from dotexp.runs.bundle_files import is_bundle
 from dotexp.runs.folder import RunFolder
 
 

@@ -9,10 +9,11 @@ from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.checking import Overrides, SpecPath, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
-from dotexp.export.bundle import changed_versions, is_bundle, require_sound
+from dotexp.export.bundle import changed_versions
 from dotexp.language.diagnostics import Diagnostic, Severity, SpecError, UsageError
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import Probe, make_plan
+from dotexp.runs.bundle_files import is_bundle, require_sound
 from dotexp.runs.folder import RunFolder, newest_unfinished, open_run
 
 RunReference = str | Path | RunFolder

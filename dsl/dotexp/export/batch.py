@@ -11,10 +11,11 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from dotexp.export.files import checksum, require_new
+from dotexp.export.files import require_new
 from dotexp.export.predictor import Prediction, Predictor
 from dotexp.export.writers import WRITERS, Columns, Writer
 from dotexp.language.diagnostics import Interrupted, RunError, UsageError
+from dotexp.runs.bundle_files import checksum
 from dotexp.runs.files import read_as, write_json
 
 if TYPE_CHECKING:

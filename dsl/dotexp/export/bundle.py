@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from dotexp.components.component import Use
 from dotexp.components.registry import Registry
-from dotexp.export.files import checksum, new_folder
+from dotexp.export.files import new_folder
 from dotexp.export.formats import Cost, Exported, Format, Quantized, cost_as_json
 from dotexp.export.portable import every, portable_text
 from dotexp.language.diagnostics import RunError, UsageError
+from dotexp.runs.bundle_files import FORMAT_VERSION, MANIFEST, checksum
 from dotexp.runs.files import read_json, write_json, write_text
 from dotexp.runs.folder import RunFolder
 
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
     from dotexp.export.predictor import Predictor
     from dotexp.export.samples import Samples
 
-FORMAT_VERSION = 1
-MANIFEST = "bundle.json"
 SAMPLES = "samples.safetensors"
 CARD = "README.md"
-_SHOWN = 5
 
 
 def write_bundle(predictor: Predictor, samples: Samples, path: Path, quantized: Quantized | None = None) -> Exported:
@@ -96,26 +94,6 @@ def _write_card(
         for name, output in zip(samples.names, samples.outputs.tolist(), strict=False)
     ]
     write_text(folder / CARD, model_card(predictor.experiment, predictor.folder, answers, quantized, metrics))
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether a folder is a bundle."""
-    return (path / MANIFEST).is_file()
-
-
-def require_sound(path: Path) -> None:
-    """Raise UsageError, naming every file that is missing or not as it was written, unless a bundle is whole."""
-    manifest = read_json(path / MANIFEST)
-    version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
-        raise UsageError(f"{path} is a bundle of format {version}, and this dotexp reads format {FORMAT_VERSION}")
-    files = manifest.get("files")
-    if not isinstance(files, Mapping) or not files:
-        raise UsageError(f"{path / MANIFEST} lists no files: it is not a bundle's")
-    faults = [f"{name} {fault}" for name, row in files.items() if (fault := _fault(path / Path(name).name, row))]
-    if faults:
-        more = f", and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise UsageError(f"the bundle {path} is damaged: {', '.join(faults[:_SHOWN])}{more}; copy it again")
 
 
 def require_same_outputs(predictor: Predictor) -> None:
@@ -209,12 +187,6 @@ def _signature(tensor: Tensor) -> dict[str, Any]:
 def _named(value: Any) -> Any:
     """Leave of an absolute path its last name."""
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-
-
-def _fault(file: Path, row: Any) -> str:
-    if not file.is_file():
-        return "is missing"
-    return "" if isinstance(row, Mapping) and checksum(file) == row.get("sha256") else "is not as it was written"
 
 
 def _plugins(predictor: Predictor) -> dict[str, str]:

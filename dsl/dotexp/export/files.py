@@ -1,4 +1,4 @@
-"""Files of an export: a new folder filled aside and moved into place, and checksums of what is in it."""
+"""Files of an export: a new folder filled aside and moved into place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 from secrets import token_hex
 
@@ -53,9 +52,3 @@ def require_new(path: Path) -> None:
     """Raise UsageError where a path exists already."""
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already: name another with --out, or remove it")
-
-
-def checksum(path: Path) -> str:
-    """Return a file's SHA-256, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

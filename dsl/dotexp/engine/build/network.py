@@ -16,7 +16,8 @@ from dotexp.components.facts import DataFacts
 from dotexp.components.params import Params
 from dotexp.engine.build.weights import load_weights, require_fit
 from dotexp.experiment.experiment import Model
-from dotexp.language.diagnostics import RunError
+from dotexp.language.diagnostics import ComponentError, RunError, UsageError
+from dotexp.runs.bundle_files import is_bundle, require_sound
 from dotexp.runs.folder import RunFolder
 from dotexp.sdk.data import Part, Prepared
 from dotexp.sdk.seeds import derive
@@ -89,7 +90,7 @@ def build_network(model: Model, facts: DataFacts, seed: int) -> Network:
     network = _build(model if source is None else without_weights(model), facts, seed)
     _require_layers(network, model.layers)
     if source is not None and isinstance(network, BodyAndHead):
-        _load_body(network, RunFolder(Path(source.run)).model)
+        _load_body(network, _sound_model(Path(source.run)))
     return network
 
 
@@ -166,8 +167,18 @@ def _require_layers(network: Network, planned: tuple[str, ...]) -> None:
 
 def require_run_fits(body: Body, run: Path) -> None:
     """Raise ComponentError E405 where the weights of a run's body, in its folder, are not those of this body."""
-    path = RunFolder(run).model
+    path = _sound_model(run)
     require_fit(_of_body(load_weights(path)), body.module.state_dict(), path)
+
+
+def _sound_model(run: Path) -> Path:
+    """Return the path of a run's weights. Raises ComponentError E405 for a bundle that is not as it was written."""
+    if is_bundle(run):
+        try:
+            require_sound(run)
+        except UsageError as error:
+            raise ComponentError(str(error), field="weights", code="E405") from error
+    return RunFolder(run).model
 
 
 def _load_body(network: BodyAndHead, path: Path) -> None:
