@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from dotexp import Use
+from dotexp import RunError, Use
 from dotexp.sdk.callback import Callback, EpochRow, Training
 from torch import Tensor
 
@@ -106,9 +106,12 @@ class KeepBest(Callback):
         return None
 
     def stage_ended(self) -> int | None:
-        """Restore the best epoch's tensors and return its number; None if no epoch had a finite value."""
+        """Restore the best epoch's tensors and return its number. Raises RunError if no epoch had a finite value."""
         if self._kept is None:
-            return None
+            raise RunError(
+                f"{self._monitor.name} was a finite number in no epoch, so there are no best weights to keep: "
+                "look at the warning about the validation's numbers, or leave the callback out"
+            )
         for tensor, kept in zip(self._tensors, self._kept, strict=True):
             tensor.copy_(kept)
         return self._monitor.epoch

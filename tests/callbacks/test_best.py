@@ -12,11 +12,12 @@ from typing import Any
 import dotexp as api
 import pytest
 import torch
-from dotexp import Component, DataFacts, Params, Use
+from dotexp import Component, DataFacts, Params, RunError, Use
 from dotexp.cli.display import Display
 from dotexp.cli.run import close
 from dotexp.engine.build.weights import load_weights
 from dotexp.engine.evaluation import evaluate_run
+from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.planning.plan import Plan
 from dotexp.runs.checkpoints import Position, positions
@@ -109,10 +110,12 @@ def test_the_best_weights_are_a_copy_and_come_back() -> None:
     assert all(parameter.requires_grad for parameter in parameters)
 
 
-def test_without_any_number_the_last_weights_stay() -> None:
+def test_without_any_finite_number_nothing_is_the_best() -> None:
     keeping = started(KeepBest(KeepBestParams()))
     keeping.epoch_ended(row(1, math.nan))
-    assert keeping.stage_ended() is None
+    keeping.epoch_ended(row(2, math.inf))
+    with pytest.raises(RunError, match="valid_loss was a finite number in no epoch"):
+        keeping.stage_ended()
 
 
 # in runs
@@ -269,3 +272,33 @@ def test_the_best_weights_are_kept_through_an_interruption(tmp_path: Path) -> No
         resumed = cut(whole, tmp_path / position.name, position)
         go_on(planned, resumed)
         assert bits(resumed) == bits(whole), position
+
+
+class Warnings(NullListener):
+    """Collects what it is warned of."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warned(self, message: str) -> None:
+        """Collect a warning."""
+        self.heard.append(message)
+
+
+@pytest.mark.run
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_metric_that_is_not_finite_is_told_once_a_stage_and_never_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr("toys.Wrong.compute", lambda self: torch.tensor(value))
+    keeping = callback("keep_best", monitor=METRICS[0], mode=Mode.high)
+    planned = plan(stage("first", data=DATA), stage("second", data=DATA, callbacks=[keeping]), data=DATA)
+    folder, listener = create_run(planned.name, tmp_path), Warnings()
+    with pytest.raises(RunError, match=r"`keep_best`.*: metric was a finite number in no epoch[^\n]*\n  its weights"):
+        execute(planned, folder, listener)
+    heard = [line for line in listener.heard if "the metric" in line]
+    assert [line.split(": the weights")[0] for line in heard] == [
+        f"stage `first`, epoch 1: the metric `metric` is {value}",
+        f"stage `second`, epoch 1: the metric `metric` is {value}",
+    ]
+    assert positions(folder.checkpoints)

@@ -95,7 +95,7 @@ def command(
 
 
 def _predict(predictions: Iterable[Prediction], as_json: bool, as_lines: bool) -> None:
-    """Print predictions, and count on standard error the inputs that could not be read."""
+    """Print predictions, and count on standard error the inputs without an answer."""
     rows, total, errors = [], 0, 0
     for prediction in predictions:
         total, errors = total + 1, errors + bool(prediction.error)
@@ -110,7 +110,7 @@ def _predict(predictions: Iterable[Prediction], as_json: bool, as_lines: bool) -
     if as_json and not as_lines:
         print_json({"format_version": 1, "predictions": rows})
     if errors:
-        click.echo(f"warning: {errors} of {total} inputs could not be read; each is a row with its error", err=True)
+        click.echo(f"warning: {errors} of {total} inputs have no answer; each is a row with its error", err=True)
 
 
 def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Path, as_json: bool) -> None:

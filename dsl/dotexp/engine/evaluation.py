@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,8 +19,10 @@ from dotexp.engine.build.network import restore_network
 from dotexp.engine.training.ordering import read_batches
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.wording import counted
 from dotexp.planning.inference import Inference
 from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import is_finite
 from dotexp.sdk.data import Data, Part, RankingMetric
 
 
@@ -46,10 +48,24 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss over a part's examples, and the metrics by name; nothing where the part is empty."""
+    """Mean loss over a part's examples, and the metrics by name; nothing where the part is empty.
+
+    `batches` counts the batches, `bad_batches` those whose loss is not a finite number.
+    """
 
     loss: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    batches: int = 0
+    bad_batches: int = 0
+
+    def faults(self) -> Iterator[str]:
+        """Say which of the numbers are not finite."""
+        if self.bad_batches:
+            batches = counted(self.batches, "batch", "batches")
+            yield f"the validation loss is {self.loss}: {self.bad_batches} of {batches} have a loss that is not finite"
+        for name, value in self.metrics.items():
+            if not is_finite(value):
+                yield f"the metric `{name}` is {value}"
 
 
 def build_metrics(uses: Sequence[Use], facts: DataFacts, device: torch.device) -> dict[str, Metric]:
@@ -111,8 +127,9 @@ def evaluate(
             if isinstance(metric, RankingMetric):
                 found[name] = metric.evaluate_ranking(predict, train, part)
     weights = torch.tensor(counts, dtype=torch.float64)
-    mean = (torch.stack(losses).cpu().double() * weights).sum() / weights.sum()
-    return Evaluation(mean.item(), {name: found[name] for name in metrics if name in found})
+    each = torch.stack(losses).cpu().double()
+    mean, bad = (each * weights).sum() / weights.sum(), int((~torch.isfinite(each)).sum())
+    return Evaluation(mean.item(), {name: found[name] for name in metrics if name in found}, len(losses), bad)
 
 
 def _predictor(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import Network, build_network, network_from, prepare_network, without_weights
+from dotexp.engine.build.weights import all_finite
 from dotexp.engine.evaluation import Metric, evaluate, named_metrics
 from dotexp.engine.training.callbacks import StageCallbacks
 from dotexp.engine.training.loop import Machinery, StageLoop
@@ -49,6 +50,7 @@ class StageRun:
         self.callbacks = loop.callbacks
         self._plan = plan
         self._epoch_started = perf_counter()
+        self._warned = False
 
     def start(self, digests: Mapping[str, str] | None = None) -> None:
         """Take the digests that freezing is proved with, and tell the callbacks that the stage starts.
@@ -78,10 +80,17 @@ class StageRun:
         self.loop.restore(state["loop"])
         self._epoch_started -= epoch_seconds
 
-    def validate(self, epoch: int, metrics: Mapping[str, Metric], stopping: Callable[[], bool]) -> EpochRow:
+    def validate(
+        self,
+        epoch: int,
+        metrics: Mapping[str, Metric],
+        stopping: Callable[[], bool],
+        warn: Callable[[str], None],
+    ) -> EpochRow:
         """Validate after epoch `epoch`, from 0, and ask the callbacks whether to stop the stage.
 
-        Raises ValidationStopped once `stopping` says so, which is asked after every batch.
+        `warn` hears, once a stage, of numbers that are not finite. Raises ValidationStopped once `stopping` says so,
+        which is asked after every batch.
         """
 
         def look() -> None:
@@ -103,10 +112,21 @@ class StageRun:
         row = EpochRow(
             self.stage.name, epoch + 1, loop.step, loop.train_loss, numbers.loss, numbers.metrics, self.epoch_seconds
         )
+        if not self._warned and (faults := "; ".join(numbers.faults())):
+            self._warned = True
+            warn(f"stage `{self.stage.name}`, epoch {epoch + 1}: {faults}: {self._reason()}")
         reason = callbacks.epoch_ended(row)
         callbacks.after_validation()
         self._epoch_started = perf_counter()
         return replace(row, stopped=reason if epoch + 1 < self.stage.epochs else None)
+
+    def _reason(self) -> str:
+        """Say where validation's numbers that are not finite may come from."""
+        bad = [name for name, buffer in self.network.named_buffers() if not all_finite([buffer])]
+        if bad:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            return f"the buffer `{bad[0]}`{more} holds numbers that are not finite, as batch norm's statistics may"
+        return "the weights are finite, so look for validation examples whose inputs or targets are not numbers"
 
 
 def open_network(

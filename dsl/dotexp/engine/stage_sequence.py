@@ -90,7 +90,7 @@ class StageSequence:
             training.loop.epoch(epoch, self._look, self._polling)
             self._listener.progress(training.loop.step)
             self._end_epoch(training, self._validate(training, epoch))
-        self._history.leave(stage.name, training.callbacks.stage_ended())
+        self._history.leave(stage.name, self._end_callbacks(training))
         self._note_skipped(training)
         self._prove(training)
         self._history.applied.append(training.loop.applied)
@@ -108,7 +108,7 @@ class StageSequence:
 
     def _validate(self, training: StageRun, epoch: int) -> EpochRow:
         try:
-            return training.validate(epoch, self._metrics, lambda: self._polling.stopping)
+            return training.validate(epoch, self._metrics, lambda: self._polling.stopping, self._listener.warned)
         except ValidationStopped:
             self._stop_if_asked()
             raise
@@ -130,8 +130,17 @@ class StageSequence:
         failed = fault(found, training.stage, training.loop.step, training.loop.skipped_steps)
         if failed is not None:
             self._save(wait=True)
-            kept = "" if self._checkpoints.failure else f"\n  its weights are kept, in {self._run.checkpoints}"
-            raise RunError(f"{failed}{kept}")
+            raise RunError(f"{failed}{self._kept()}")
+
+    def _kept(self) -> str:
+        return "" if self._checkpoints.failure else f"\n  its weights are kept, in {self._run.checkpoints}"
+
+    def _end_callbacks(self, training: StageRun) -> int | None:
+        try:
+            return training.callbacks.stage_ended()
+        except RunError as error:
+            self._save(wait=True)
+            raise RunError(f"{error}{self._kept()}") from error
 
     def _note_skipped(self, training: StageRun) -> None:
         skipped, steps = training.loop.skipped_steps, training.loop.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from dotexp.components.facts import DataFacts, ModelFacts
 from dotexp.components.queries import Query
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.experiment import Device, Experiment
-from dotexp.language.diagnostics import ComponentError, UsageError
+from dotexp.language.diagnostics import ComponentError, RunError, UsageError
 from dotexp.planning.inference import inference_of
 from dotexp.runs.folder import RunFolder
+from dotexp.runs.results import is_finite
 from dotexp.sdk.answers import numbers
 
 if TYPE_CHECKING:
@@ -125,9 +127,14 @@ class Predictor:
         return outputs
 
     def read(self, row: Mapping[str, Any], output: Any) -> Prediction:
-        """Read an activated output, a number or a list of them, as the prediction for the input that `row` names."""
+        """Read an activated output, a number or a list of them, as the prediction for the input that `row` names.
+
+        An output that is not finite is no answer: the prediction has an error in its place.
+        """
         named = dict(row)
         unknown = tuple(named.pop("unknown", ()))
+        if not is_finite(output):
+            return Prediction(named, None, error=_NO_NUMBER)
         value, probabilities = self._answer(output, self.facts)
         return Prediction(named, value, probabilities, unknown, self._stand_in if unknown else "")
 
@@ -147,11 +154,15 @@ class Predictor:
         return queries[name]
 
     def ask(self, name: str, value: str, **options: Any) -> list[dict[str, Any]]:
-        """Answer a query with rows. Raises UsageError for what it refuses, and where it needs data that is gone."""
+        """Answer a query with rows.
+
+        Raises UsageError for what it refuses, and where it needs data that is gone; RunError for scores that are not
+        finite, since nothing can be ranked by them.
+        """
         query = self.query(name)
         arguments = query.arguments(options)
         answer: Callable[..., list[dict[str, Any]]] = load_attribute(query.answer)
-        return answer(self.trained(), value, **arguments)
+        return _with_numbers(answer(self.trained(), value, **arguments))
 
     def trained(self) -> Trained:
         """Return the model as queries take it."""
@@ -175,6 +186,18 @@ class Predictor:
             return self.open_data()
         except ComponentError as error:
             raise UsageError(str(error)) from error
+
+
+_NO_NUMBER = "the model's output for it is not a finite number: look at the input's numbers, and at the run's losses"
+
+
+def _with_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of an answer. Raises RunError where a score is not a finite number, so that none can be ranked."""
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RunError(f"the model's {name} is {value}, so nothing can be ranked: look at the run's losses")
+    return rows
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:

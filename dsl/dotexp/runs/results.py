@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -81,3 +82,8 @@ class RunResult:
     reason: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a number, or every number in a list of them or of such lists, is neither NaN nor infinite."""
+    return all(map(is_finite, value)) if isinstance(value, list) else math.isfinite(value)

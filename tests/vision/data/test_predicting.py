@@ -60,7 +60,7 @@ def test_the_command_line_answers_the_rest_and_counts_the_bad(photos: tuple[Path
     done = runner("predict", "photos", "new", folder=folder)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 19
     assert "new/10.png: error: the image new/10.png cannot be read: it is an empty file" in done.stdout
-    assert done.stderr == "warning: 3 of 19 inputs could not be read; each is a row with its error\n"
+    assert done.stderr == "warning: 3 of 19 inputs have no answer; each is a row with its error\n"
     rows = json.loads(runner("predict", "photos", "new", "--json", folder=folder).stdout)["predictions"]
     assert [set(row) for row in rows if "error" in row] == [{"input", "error"}] * 3
     lines = runner("predict", "photos", "new", "--json-lines", folder=folder).stdout.splitlines()

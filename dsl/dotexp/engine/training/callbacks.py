@@ -113,6 +113,8 @@ def _named(use: Use, place: str, function: Callable[_P, _R]) -> Callable[_P, _R]
         except (Exception, SystemExit) as error:  # a stranger's code: the run stops, and says whose it was
             if is_out_of_memory(error):
                 raise
+            if isinstance(error, RunError):
+                raise RunError(f"{_said(use)}: {error}") from error
             raise RunError(f"{_said(use)} fails in {place}: {type(error).__name__}: {error}") from error
 
     return call
