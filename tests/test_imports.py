@@ -18,7 +18,7 @@ ORDER = (
 )  # fmt: skip
 """Folders of the package in the order in which data flows: a module imports from its own and from those before it."""
 
-GROUND = {"record", "version"}
+GROUND = {"record", "stop_signals", "version"}
 """Modules beside the folders that any other may import."""
 
 FACE = {"__init__", "testing"}

@@ -47,7 +47,7 @@ class Sender(NullListener):
 
 
 @pytest.mark.run
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_saves_and_the_run_can_go_on(tmp_path: Path, number: signal.Signals) -> None:
     planned = with_runtime(plan(stage(), stage("again")), QUIET)
     whole, run = create_run("toy", tmp_path), create_run("toy", tmp_path)
@@ -63,6 +63,19 @@ def test_the_first_signal_saves_and_the_run_can_go_on(tmp_path: Path, number: si
     assert positions(run.checkpoints)[0] == Position(0, 4, 1)
     go_on(planned, run)
     assert bits(run) == bits(whole)
+
+
+@pytest.mark.run
+def test_a_hangup_that_is_ignored_as_under_nohup_ends_nothing(tmp_path: Path) -> None:
+    planned = with_runtime(plan(stage()), QUIET)
+    run = create_run("toy", tmp_path)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        execute(planned, run, Sender(signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.status is Status.finished
 
 
 @pytest.mark.run

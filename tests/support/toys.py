@@ -47,11 +47,12 @@ CLASSES = 3
 
 
 class ImagesParams(DataParams):
-    """Small random images; `poison` makes one training image NaN."""
+    """Small random images; `poison` makes one training image NaN, `poison_valid` one validation image."""
 
     examples: int = 32
     valid: int = 8
     poison: int | None = None
+    poison_valid: int | None = None
 
 
 class Images:
@@ -61,7 +62,7 @@ class Images:
         self.facts = image_facts(params)
         self._parts = {
             "train": _images(derive(context.seed, "train"), params.examples, params.poison),
-            "valid": _images(derive(context.seed, "valid"), params.valid, None),
+            "valid": _images(derive(context.seed, "valid"), params.valid, params.poison_valid),
         }
 
     def part(self, name: str) -> Part:

@@ -34,3 +34,5 @@ def command(run: str, part: str, overrides: tuple[str, ...], device: str | None,
         numbers = [("loss", said(result.loss)), *((name, said(value)) for name, value in result.metrics.items())]
         click.echo(f"{folder.name}, {part}" + (f", weights of {main.weights}" if main else ""))
         print_table(numbers)
+    for fault in result.faults():
+        click.echo(f"warning: {fault}", err=True)

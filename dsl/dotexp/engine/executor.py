@@ -40,7 +40,7 @@ def execute(
 
     Raises RunError where training fails, UsageError for a device that is not there, ComponentError for data or
     weights that cannot be used, Interrupted where the user stopped it: after the step under way and a save for the
-    first SIGINT or SIGTERM, at once for the second.
+    first SIGINT, SIGTERM or SIGHUP, at once for the second.
     """
     execution = Execution(plan, run, bus_of(listener), plugins or {}, store or DataStore(), resumption)
     with stopped_by_signals(execution.polling):

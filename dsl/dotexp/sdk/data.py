@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dotexp.components.facts import DataFacts
 from dotexp.sdk.seeds import Draw
+from dotexp.stop_signals import stop_signals
 
 
 @dataclass(frozen=True)
@@ -234,15 +235,15 @@ def _aligned(view: Tensor) -> Tensor:
     return view if view.data_ptr() % (64 if view.device.type == "cpu" else 256) == 0 else view.clone()
 
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 _T = TypeVar("_T")
 
 
 def read_in_workers(dataset: Dataset[_T], chunks: Sequence[Any], workers: int) -> Iterator[_T]:
     """Yield `dataset[chunk]` for every chunk, in order, made by `workers` processes.
 
-    A Ctrl-C or SIGTERM to all of a run's processes leaves the workers at work, so that the run can finish its step
-    and save: torch would have SIGTERM end a worker, and the run with it. No random number of the caller's is drawn.
+    A Ctrl-C, SIGTERM or SIGHUP to all of a run's processes leaves the workers at work, so that the run can finish its
+    step and save: torch would have SIGTERM end a worker, and the run with it. No random number of the caller's is
+    drawn.
     """
     loader = DataLoader(
         dataset,
@@ -254,7 +255,7 @@ def read_in_workers(dataset: Dataset[_T], chunks: Sequence[Any], workers: int) -
     )
     if os.name == "nt":  # nothing is inherited there
         return iter(loader)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # a worker hears nothing until its handlers stand
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())  # a worker hears nothing until its handlers stand
     try:
         return iter(loader)
     finally:
@@ -262,9 +263,9 @@ def read_in_workers(dataset: Dataset[_T], chunks: Sequence[Any], workers: int) -
 
 
 def _heed_as_before(worker: int) -> None:
-    for number in _STOPS:
+    for number in stop_signals():
         handler = signal.getsignal(number)
         if handler is not None:
             signal.signal(number, handler)
     if os.name != "nt":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())

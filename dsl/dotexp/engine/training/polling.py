@@ -1,4 +1,4 @@
-"""When the loop polls between steps, and how SIGINT and SIGTERM stop it."""
+"""When the loop polls between steps, and how signals stop it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
+
+from dotexp.stop_signals import stop_signals
 
 PROGRESS_SECONDS = 0.25
 NEVER = 1 << 62
@@ -39,7 +41,7 @@ class Polling:
 
 @contextmanager
 def stopped_by_signals(polling: Polling) -> Iterator[None]:
-    """Have the first SIGINT or SIGTERM stop the run after its step, and the second at once (KeyboardInterrupt).
+    """Have the first signal to stop end the run after its step, and the second at once (KeyboardInterrupt).
 
     A forked worker process inherits this: it lets the first one pass, since its parent wants to finish the step, and
     ends at the second. Does nothing outside the main thread, where no signal can be handled.
@@ -60,7 +62,7 @@ def stopped_by_signals(polling: Polling) -> Iterator[None]:
             raise KeyboardInterrupt
         polling.request_stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in stop_signals()}
     try:
         yield
     finally:
