@@ -297,7 +297,7 @@ def test_a_metric_that_is_not_finite_is_told_once_a_stage_and_never_best(
     with pytest.raises(RunError, match=r"`keep_best`.*: metric was a finite number in no epoch[^\n]*\n  its weights"):
         execute(planned, folder, listener)
     heard = [line for line in listener.heard if "the metric" in line]
-    assert [line.split(": the weights")[0] for line in heard] == [
+    assert [line.split(": the model")[0] for line in heard] == [
         f"stage `first`, epoch 1: the metric `metric` is {value}",
         f"stage `second`, epoch 1: the metric `metric` is {value}",
     ]

@@ -64,7 +64,7 @@ def test_a_validation_loss_that_is_no_number_is_told_once_a_stage_with_its_epoch
     told = [each for each in warnings(plan(*stages, metrics=()), tmp_path) if "loss" in each]
     assert len(told) == 1
     assert told[0].startswith("stage `two`, epoch 1: the validation loss is nan: 1 of 3 batches have a loss")
-    assert "validation examples whose inputs" in told[0]
+    assert "the model's own numbers are finite, so look for validation examples" in told[0]
 
 
 def test_a_metric_that_is_infinite_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

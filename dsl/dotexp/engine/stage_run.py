@@ -122,11 +122,12 @@ class StageRun:
 
     def _reason(self) -> str:
         """Say where validation's numbers that are not finite may come from."""
-        bad = [name for name, buffer in self.network.named_buffers() if not all_finite([buffer])]
+        held = self.network.state_dict()
+        bad = [name for name, tensor in held.items() if tensor.is_floating_point() and not all_finite([tensor])]
         if bad:
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            return f"the buffer `{bad[0]}`{more} holds numbers that are not finite, as batch norm's statistics may"
-        return "the weights are finite, so look for validation examples whose inputs or targets are not numbers"
+            return f"`{bad[0]}`{more} of the model holds numbers that are not finite"
+        return "the model's own numbers are finite, so look for validation examples that hold others, or are extreme"
 
 
 def open_network(
