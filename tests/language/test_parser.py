@@ -14,7 +14,7 @@ import pytest
 from dotexp.language.diagnostics import Diagnostic, render
 from dotexp.language.keywords import RESERVED
 from dotexp.language.parser import language, parse, parse_freeze, parse_value, read
-from dotexp.language.source import Source, Span, source_from_text
+from dotexp.language.source import HIDDEN, Source, Span, source_from_text
 from dotexp.language.syntax_tree import (
     Call,
     Component,
@@ -362,6 +362,16 @@ def robust(text: str) -> None:
         assert inside(document, faults)
         for fault in faults:
             (render(fault) + (fault.suggestion or "")).encode()
+
+
+@pytest.mark.parametrize(
+    "text", ["(a\ud800b)", "x = (a\x00 b)", "data a(b = (\u202ec))", "stage 'a\ud800' { }", "loss 'm\x1bse'"]
+)
+def test_no_suggestion_repeats_a_character_that_no_spec_may_hold(text: str) -> None:
+    source = source_from_text(text)
+    faults = (*parse(source).faults, *parse_value(source)[1])
+    assert faults
+    assert [fault for fault in faults if fault.suggestion and HIDDEN.search(fault.suggestion)] == []
 
 
 @given(st.text())

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dotexp.components.facts import BodyFacts, LayerGroup
+from dotexp.language.characters import NAME
 from dotexp.language.keywords import RESERVED
 
-_NAME = re.compile(r"[^\W\d]\w*(?:-+\w+)*")
 _OF_A_SPEC = ("body", "head")
 """Names that a spec gives the parts of a model."""
 
@@ -41,7 +41,7 @@ def _part(name: str) -> str:
 
 def _unusable(names: Sequence[str], what: str) -> Iterator[str]:
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
             yield f"a {what} is called {name!r}, which no spec can write: names are letters, digits, _ and inner -"
         elif name in RESERVED and name not in _OF_A_SPEC:
             yield f"a {what} is called `{name}`, which is a word of the language"

@@ -8,6 +8,9 @@ from collections import Counter
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.source import Span
 
+NAME = r"[^\W\d]\w*(?:-+\w+)*"
+"""Regular expression of a name; that of the grammar (experiment.lark) is the same."""
+
 LONGEST_EXPERIMENT_NAME = 64
 
 LOOK_ALIKES = dict(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dotexp.language.characters import describe, mixed_scripts, odd_character
+from dotexp.language.characters import NAME, describe, mixed_scripts, odd_character
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.keywords import RESERVED
 from dotexp.language.literals import (
@@ -156,7 +156,7 @@ _PIECE = re.compile(
     r'|(?P<UNCLOSED>r?"[^\n]*)'
     r"|(?P<FOREIGN>['‘’‚“”„«»`][^'‘’‚“”„«»`\n]*['‘’‚“”„«»`])"
     r"|(?P<NUMBER>[+-]?\.?[0-9](?:[eE][+\-‐‑‒–—−](?=[0-9])|\.(?!\.)|\w)*%?)"
-    r"|(?P<NAME>[^\W\d]\w*(?:-+\w+)*)"
+    rf"|(?P<NAME>{NAME})"
     r"|(?P<SIGN>\.\.|==|:=|=>|->|\*\*|//|[=,.()\[\]{}:*/%^+-])"
     r"|(?P<ODD>(?P<odd>.)(?P=odd)*)",
     re.DOTALL,

@@ -17,7 +17,7 @@ from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.keywords import BY_WORD, FORMER, KEYWORDS, MODEL, STAGE, TOP
 from dotexp.language.lalr import load_parser
 from dotexp.language.lexer import CLOSERS, END, TRIVIA, Lexeme, tokenise
-from dotexp.language.source import Source, Span
+from dotexp.language.source import HIDDEN, Source, Span
 from dotexp.language.syntax_tree import (
     Component,
     Document,
@@ -300,4 +300,9 @@ def _name_fault(statement: Statement) -> Diagnostic | None:
 
 
 def _in_order(faults: list[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(sorted(faults, key=lambda fault: fault.span.start if fault.span else 0))
+    """Sort faults by place. A suggestion that repeats a character that no spec may hold mends nothing, and goes."""
+    sound = (
+        fault.replace(suggestion=None) if fault.suggestion and HIDDEN.search(fault.suggestion) else fault
+        for fault in faults
+    )
+    return tuple(sorted(sound, key=lambda fault: fault.span.start if fault.span else 0))
