@@ -98,12 +98,13 @@ def repeat_run(
 ) -> Verification:
     """Do a finished run again in a temporary folder and compare."""
     from dotexp.engine.build.datasets import DataStore
-    from dotexp.engine.build.probe import Probe
+    from dotexp.engine.build.probe import LookAt, Probe
     from dotexp.engine.state.resuming import recorded_device
     from dotexp.engine.verification import verify_run
 
     store = DataStore()
-    plan = plan_run(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
+    probe = Probe(root, store, recorded_device(folder, device), LookAt.values)
+    plan = plan_run(load_run(folder, (), registry), probe)
     return verify_run(plan, folder, registry.versions(), store, device, listener)
 
 

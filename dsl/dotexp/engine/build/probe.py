@@ -72,7 +72,13 @@ class Probe:
         return list(find_overlaps({stage.name: self.store.get(stage.data, seed) for stage in stages}))
 
     def run_folder(self, run: str) -> Path:
-        """Find the folder of the run that `weights = run("…")` names. Raises UsageError where it has no weights."""
+        """Find the folder of the run that `weights = run("…")` names. Raises UsageError where it has no weights.
+
+        Where weights are not looked at, a folder is taken as it is: a run of it has all its weights, whatever has
+        become of the run that it started from.
+        """
+        if self._weights is LookAt.nothing and Path(run).is_absolute():
+            return Path(run)
         folder = open_run(run, self._runs)
         if not folder.model.is_file():
             raise UsageError(f"{folder.path} has no model.safetensors to start from: the run is {folder.status}")
