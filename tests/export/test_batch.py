@@ -11,7 +11,7 @@ import pytest
 from dotexp import Workspace
 from dotexp.export import batch
 from dotexp.runs.folder import RunFolder
-from exported import DIGITS, FILMS, write_ratings
+from exported import train_digits, train_films
 from PIL import Image
 from spec_runner import runner
 
@@ -20,17 +20,12 @@ pytestmark = pytest.mark.run
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("films")
-    write_ratings(folder / "ratings.csv")
-    (folder / "films.exp").write_text(FILMS)
-    return dotexp.run(folder / "films.exp", runs=folder / "runs", report=False)
+    return train_films(tmp_path_factory.mktemp("films"))
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "digits.exp").write_text(DIGITS)
-    return dotexp.run(folder / "digits.exp", runs=folder / "runs", report=False)
+    return train_digits(tmp_path_factory.mktemp("digits"))
 
 
 def read(path: Path) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from dotexp import Workspace
 from dotexp.runs.folder import RunFolder
-from exported import DIGITS, FILMS, write_ratings
+from exported import DIGITS, FILMS, train_digits, train_films, write_ratings
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from spec_runner import runner
@@ -21,17 +21,12 @@ pytestmark = pytest.mark.run
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "digits.exp").write_text(DIGITS)
-    return dotexp.run(folder / "digits.exp", runs=folder / "runs", report=False)
+    return train_digits(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("films")
-    write_ratings(folder / "ratings.csv")
-    (folder / "films.exp").write_text(FILMS)
-    return dotexp.run(folder / "films.exp", runs=folder / "runs", report=False)
+    return train_films(tmp_path_factory.mktemp("films"))
 
 
 def test_a_bundle_predicts_what_its_run_does_where_run_and_data_are_gone(tmp_path: Path) -> None:

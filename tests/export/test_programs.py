@@ -16,7 +16,7 @@ from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.network import build_network
 from dotexp.export.samples import TOLERANCE, difference
 from dotexp.runs.folder import RunFolder
-from exported import DIGITS, FILMS, write_ratings
+from exported import DIGITS, FILMS, train_digits, train_films, write_ratings
 from programs import body_network, images, largest_differences, prepared
 from spec_runner import runner
 
@@ -83,17 +83,14 @@ def test_a_rating_model_gives_the_same_outputs_exported(model: str, tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "digits.exp").write_text(DIGITS.replace("body resnet18", "body squeezenet1_1").replace("16", "32"))
-    return dotexp.run(folder / "digits.exp", runs=folder / "runs", report=False)
+    return train_digits(
+        tmp_path_factory.mktemp("digits"), DIGITS.replace("body resnet18", "body squeezenet1_1").replace("16", "32")
+    )
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("films")
-    write_ratings(folder / "ratings.csv")
-    (folder / "films.exp").write_text(FILMS)
-    return dotexp.run(folder / "films.exp", runs=folder / "runs", report=False)
+    return train_films(tmp_path_factory.mktemp("films"))
 
 
 @pytest.mark.process

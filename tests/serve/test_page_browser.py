@@ -10,7 +10,7 @@ import dotexp
 import pytest
 from browser import PATIENCE, Browser, chromium, find_chromium
 from dotexp.runs.folder import RunFolder
-from exported import DIGITS, FILMS, write_ratings
+from exported import DIGITS, train_films
 from serving import picture, started
 
 pytestmark = [
@@ -88,10 +88,7 @@ def test_an_image_is_chosen_dropped_and_refused(browser: Browser, tmp_path: Path
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("films")
-    write_ratings(folder / "ratings.csv")
-    (folder / "films.exp").write_text(FILMS)
-    return dotexp.run(folder / "films.exp", runs=folder / "runs", report=False)
+    return train_films(tmp_path_factory.mktemp("films"))
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1000, "dark"), (360, "light")])

@@ -17,7 +17,7 @@ from dotexp.runs.folder import RunFolder
 from dotexp.serve.batching import Batcher, FullError
 from dotexp.serve.metrics import Histogram, Metrics
 from dotexp.serve.service import Service
-from exported import DIGITS, FILMS, write_ratings
+from exported import DIGITS, FILMS, train_digits, train_films, write_ratings
 from PIL import Image
 from serving import ask, client, picture, started
 from spec_runner import runner
@@ -27,17 +27,12 @@ pytestmark = pytest.mark.run
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("films")
-    write_ratings(folder / "ratings.csv")
-    (folder / "films.exp").write_text(FILMS)
-    return dotexp.run(folder / "films.exp", runs=folder / "runs", report=False)
+    return train_films(tmp_path_factory.mktemp("films"))
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "digits.exp").write_text(DIGITS)
-    return dotexp.run(folder / "digits.exp", runs=folder / "runs", report=False)
+    return train_digits(tmp_path_factory.mktemp("digits"))
 
 
 # answers

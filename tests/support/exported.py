@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dotexp
+from dotexp.runs.folder import RunFolder
+
 DIGITS = """
 experiment digits "Five digits | <b>bold</b>"
 data digits(classes = 0..4, size = 16, batch_size = 64)
@@ -31,3 +34,19 @@ stage all { fit one_cycle(epochs = 1, lr = 5e-3) }
 def write_ratings(path: Path) -> None:
     rows = (f"u{user},i{item},{1 + (user * item) % 5}" for user in range(9) for item in range(7))
     path.write_text("user,item,rating\n" + "\n".join(rows) + "\n")
+
+
+def train_films(folder: Path) -> RunFolder:
+    """Train FILMS in a folder, on the ratings of `write_ratings`."""
+    write_ratings(folder / "ratings.csv")
+    return _trained(folder / "films.exp", FILMS)
+
+
+def train_digits(folder: Path, text: str = DIGITS) -> RunFolder:
+    """Train DIGITS, or another text of it, in a folder."""
+    return _trained(folder / "digits.exp", text)
+
+
+def _trained(spec: Path, text: str) -> RunFolder:
+    spec.write_text(text)
+    return dotexp.run(spec, runs=spec.parent / "runs", report=False)

@@ -94,17 +94,25 @@ class StageLoop:
         self._gradient: Gradient | None = None
         self._scaling = LossScaler(self.optimizer, machinery.device) if machinery.scaled else None
         self._backward: Callable[[Tensor], None] = Tensor.backward if self._scaling is None else self._scaling.backward
-        change, cast, backward = self.callbacks.change_batch, machinery.cast, self._backward
-        if machinery.split is not None:
-            self._splitting = MicroBatches(network, loss, cast, stage.batch_size, machinery.split, change, backward)
-            self._gradient = self._splitting
-        elif stage.batches_per_step > 1:
-            self._gradient = Accumulation(network, loss, cast, stage.batches_per_step, change, backward)
+        self._choose_gradient()
         self._guard: Guard = (
             OnDevice(self._not_finite, self.optimizer, machinery.device)
             if stage.applies(RewriteName.async_loss_check)
             else EachStep(self._not_finite)
         )
+
+    def _choose_gradient(self) -> None:
+        """Take a batch in pieces where it may not fit into memory, or the gradient of several batches where asked."""
+        stage, machinery, backward = self.stage, self.machinery, self._backward
+        change, cast = self.callbacks.change_batch, machinery.cast
+        if machinery.split is not None:
+            self._splitting = MicroBatches(
+                self._network, self._loss, cast, stage.batch_size, machinery.split, change, backward
+            )
+            self._gradient = self._splitting
+        elif stage.batches_per_step > 1:
+            batches = stage.batches_per_step
+            self._gradient = Accumulation(self._network, self._loss, cast, batches, change, backward)
 
     @property
     def train_loss(self) -> float | None:
