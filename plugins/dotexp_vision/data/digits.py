@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.decode import read_image, square
-from dotexp_vision.data.encoding import Source, image_pieces, named, readable
+from dotexp_vision.data.encoding import Source, image_pieces, image_sources, named, readable
 from dotexp_vision.data.params import DigitsParams, Resize
 from dotexp_vision.data.splitting import stratified_rows
 
@@ -54,12 +53,12 @@ class _Part(TensorPart):
 
 
 def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str | bytes]) -> Encoded:
-    """Encode image files and their bytes, light ink on dark, or `digits:INDEX`, examples of the set.
+    """Encode images, light ink on dark: files, those in folders and below, bytes, or examples of the set, `digits:INDEX`.
 
-    Batches are floats (B, 3, size, size). Raises UsageError naming an input that is neither.
+    Batches are floats (B, 3, size, size). Raises UsageError naming an input that is none of these.
     """
     known, _ = _load()
-    sources = [given if isinstance(given, bytes) else _source(given, known) for given in inputs]
+    sources = [source for given in inputs for source in _sources(given, known)]
     enlarge = enlarger(params.size)
 
     def read(source: Source) -> Tensor:
@@ -127,15 +126,13 @@ def _facts(params: DigitsParams, rows: Mapping[str, Rows], counts: Sequence[int]
     )
 
 
-def _source(text: str, known: NDArray[np.uint8]) -> str | Path:
-    if not text.startswith(PREFIX):
-        if not Path(text).is_file():
-            raise UsageError(f"no such image: {text} ({PREFIX}17 names example number 17 of the digits)")
-        return Path(text)
-    number = text.removeprefix(PREFIX)
+def _sources(given: str | bytes, known: NDArray[np.uint8]) -> Sequence[Source]:
+    if isinstance(given, bytes) or not given.startswith(PREFIX):
+        return image_sources(given, f" ({PREFIX}17 names example number 17 of the digits)")
+    number = given.removeprefix(PREFIX)
     if not (number.isascii() and number.isdigit() and int(number) < len(known)):
-        raise UsageError(f"{text} is no example of the digits: they are numbered from 0 to {len(known) - 1}")
-    return text
+        raise UsageError(f"{given} is no example of the digits: they are numbered from 0 to {len(known) - 1}")
+    return [given]
 
 
 def _levels(source: Source, known: NDArray[np.uint8]) -> Tensor:

@@ -33,7 +33,7 @@ def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[
     `augmented` varies files as training does. Raises UsageError naming an input that does not exist or holds no images,
     and, from the batches, one that cannot be read.
     """
-    sources = [source for given in inputs for source in _sources(given)]
+    sources = [source for given in inputs for source in image_sources(given)]
     levels = levels_from(params.levels, vocabulary)
 
     def read(source: Source) -> Tensor:
@@ -117,12 +117,16 @@ def _augmented(
     return augmented
 
 
-def _sources(given: str | bytes) -> Sequence[Source]:
+def image_sources(given: str | bytes, hint: str = "") -> Sequence[Source]:
+    """Return the images of an input: itself, or those in the folder that it names and below.
+
+    Raises UsageError, with `hint`, where it does not exist, and where a folder holds no image.
+    """
     if isinstance(given, bytes):
         return [given]
     path = Path(given)
     if not path.exists():
-        raise UsageError(f"no such image or folder: {given}")
+        raise UsageError(f"no such image or folder: {given}{hint}")
     found = Search().images(path) if path.is_dir() else [path]
     if not found:
         raise UsageError(f"no images in the folder {given}: they end in {', '.join(sorted(SUFFIXES))}")

@@ -119,6 +119,18 @@ def test_prediction_by_number_and_by_file(tmp_path: Path) -> None:
     torch.testing.assert_close(by_file, by_number, atol=0.5 / 255 + 1e-6, rtol=0)
 
 
+def test_prediction_takes_the_images_of_folders_too(tmp_path: Path) -> None:
+    for name in ("b.png", "deep/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    encoded = encode(DigitsParams(size=8), {}, [str(tmp_path), "digits:3"])
+    assert [row["input"] for row in encoded.rows] == [str(tmp_path / "b.png"), str(tmp_path / "deep/a.png"), "digits:3"]
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no images in the folder"):
+        encode(DigitsParams(), {}, [str(empty)])
+
+
 @pytest.mark.parametrize("text", ["digits:1797", "digits:-1", "digits:", "digits:x", "gone.png"])
 def test_prediction_names_what_it_cannot_use(text: str) -> None:
     with pytest.raises(UsageError, match=text):
