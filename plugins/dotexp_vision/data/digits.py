@@ -53,7 +53,7 @@ class _Part(TensorPart):
 
 
 def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str | bytes]) -> Encoded:
-    """Encode images, light ink on dark: files, those in folders and below, bytes, or examples of the set, `digits:INDEX`.
+    """Encode images, light ink on dark: files, those in folders and below, bytes, or `digits:INDEX` of the set.
 
     Batches are floats (B, 3, size, size). Raises UsageError naming an input that is none of these.
     """
