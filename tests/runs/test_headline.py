@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dotexp.reporting import SectionRenderer, write_report
 from dotexp.reporting.run_sections import heading
 from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.headline import headline, setbacks
@@ -71,6 +73,24 @@ def test_the_headline_is_the_kept_models(kept: RunFolder, tmp_path: Path) -> Non
         assert row["weights"] == {**weights, "saved": True}
         if "stages" in row:
             assert row["stages"][-1]["weights"] == weights
+
+
+def test_skipped_steps_are_named_wherever_a_run_is_shown(tmp_path: Path) -> None:
+    every = replace(stage_result("head"), skipped_steps=20)
+    some = replace(stage_result("everything", 2), skipped_steps=1)
+    both = [*rows("head"), *rows("everything")]
+    run = a_run(tmp_path / "runs", Status.finished, every, some, epochs=both)
+    told = {"head": "all 20 steps were skipped", "everything": "1 of 30 steps was skipped"}
+    ended = runner("resume", "films-1", folder=tmp_path).stdout
+    shown = runner("runs", "show", "films-1", folder=tmp_path).stdout
+    page = write_report(run, SectionRenderer(), "").path.read_text()
+    answer = json.loads(runner("runs", "show", "films-1", "--json", folder=tmp_path).stdout)
+    assert [stage["skipped_steps"] for stage in answer["stages"]] == [20, 1]
+    for stage, text in told.items():
+        assert f"  stage {stage}: {text}, since gradients overflowed in f16\n" in ended
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"stage {stage}: ")]
+        assert line.endswith(f"; {text}, since gradients overflowed in f16")
+        assert f"Stage {stage}: {text}, since gradients overflowed in f16." in page
 
 
 def test_an_unfinished_runs_numbers_are_its_newest_epochs_and_say_so(tmp_path: Path) -> None:

@@ -99,6 +99,9 @@ def close(folder: RunFolder, root: Path) -> None:
     for stage in result.stages[:-1]:
         if stage.best_epoch is not None:
             click.echo(f"  stage {stage.name} ended with the weights of {weights_of(stage)}")
+    for stage in result.stages:
+        if stage.skipped_steps:
+            click.echo(f"  stage {stage.name}: {stage.skipped_text}")
     option = "" if root == Path("runs") else f" --runs {root}"
     click.echo(f"  in {folder.path}")
     if folder.report.exists():

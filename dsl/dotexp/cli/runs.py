@@ -72,7 +72,8 @@ def show(run: str, root: Path, as_json: bool) -> None:
     print_table(rows, header)
     for stage in result.stages if result else ():
         proof = "" if stage.freezing is None else f"; {_proof(stage.freezing)}"
-        click.echo(f"stage {stage.name}: ended with the weights of {weights_of(stage)}{proof}")
+        skipped = f"; {stage.skipped_text}" if stage.skipped_steps else ""
+        click.echo(f"stage {stage.name}: ended with the weights of {weights_of(stage)}{proof}{skipped}")
 
 
 @command.command("compare")

@@ -17,11 +17,11 @@ from dotexp.engine.state.resuming import ResumePoint
 from dotexp.engine.state.run_checkpoints import RunCheckpoints
 from dotexp.engine.state.saving import said_of_disk
 from dotexp.engine.training.polling import Polling
-from dotexp.engine.training.proof import fault, skipped_steps
+from dotexp.engine.training.proof import fault
 from dotexp.language.diagnostics import Interrupted, RunError
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.folder import RunFolder
-from dotexp.runs.results import EpochRow
+from dotexp.runs.results import EpochRow, skipped_text
 
 
 class StageSequence:
@@ -146,7 +146,7 @@ class StageSequence:
         skipped, steps = training.loop.skipped_steps, training.loop.step
         if skipped:
             self._history.skipped[training.stage.name] = skipped
-            self._listener.warned(f"stage `{training.stage.name}`: {skipped_steps(skipped, steps)}")
+            self._listener.warned(f"stage `{training.stage.name}`: {skipped_text(skipped, steps)}")
 
     def _warn_of_split(self, size: int) -> None:
         batch = self.under_way.stage.batch_size if self.under_way is not None else 0

@@ -74,15 +74,17 @@ def _training(run: RunFolder) -> Iterator[Block]:
     names = {stage["name"]: [group["name"] for group in stage["groups"]] for stage in _stages(plan)}
     yield from schedule_plots(stages, names, planned=schedule is None)
     if rows:
-        yield _stage_table(run, rows)
+        result = run.read_result()
+        done = result.stages if result else ()
+        yield _stage_table(done, rows)
+        yield from (Paragraph(f"Stage {stage.name}: {stage.skipped_text}.") for stage in done if stage.skipped_steps)
         yield _epoch_table(rows)
 
 
-def _stage_table(run: RunFolder, rows: Sequence[EpochRow]) -> Table:
-    result = run.read_result()
+def _stage_table(stages: Sequence[StageResult], rows: Sequence[EpochRow]) -> Table:
     metrics = _metrics(rows)
     cells: list[tuple[Cell, ...]] = []
-    for stage in result.stages if result else ():
+    for stage in stages:
         losses = [row.valid_loss for row in rows if row.stage == stage.name and row.valid_loss is not None]
         best = min(losses, default=None)
         done = (stage.name, stage.epochs, stage.steps, weights_of(stage))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dotexp.language.wording import counted
 from dotexp.runs.freeze_proof import Freezing
 
 
@@ -64,6 +65,11 @@ class StageResult:
         """The epoch, from 1, whose weights the stage left, and whose numbers these are."""
         return self.best_epoch or self.epochs
 
+    @property
+    def skipped_text(self) -> str:
+        """How many steps were skipped, in words; empty where none was."""
+        return skipped_text(self.skipped_steps, self.steps) if self.skipped_steps else ""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -87,3 +93,11 @@ class RunResult:
 def is_finite(value: Any) -> bool:
     """Whether a number, or every number in a list of them or of such lists, is neither NaN nor infinite."""
     return all(map(is_finite, value)) if isinstance(value, list) else math.isfinite(value)
+
+
+def skipped_text(skipped: int, steps: int) -> str:
+    """Say how many of a stage's steps were skipped: `3 of 4 steps were skipped, since gradients overflowed in f16`."""
+    if skipped == steps > 1:
+        return f"all {steps:,} steps were skipped, since gradients overflowed in f16"
+    verb = "was" if skipped == 1 else "were"
+    return f"{skipped:,} of {counted(steps, 'step')} {verb} skipped, since gradients overflowed in f16"

@@ -14,10 +14,13 @@ from dotexp.engine.build.weights import load_weights
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.engine.training.loss_scale import LossScaler
+from dotexp.engine.training.proof import fault
 from dotexp.experiment.experiment import OnOom, Precision
 from dotexp.planning.plan import Plan
 from dotexp.runs.checkpoints import Position, positions
 from dotexp.runs.folder import RunFolder, create_run
+from dotexp.runs.freeze_proof import Freezing
+from dotexp_callbacks.params import Watched
 from interruptions import EVERY_STEP, bits, cut, go_on, with_runtime
 from spec_runner import QUICK
 from torch.nn import Parameter
@@ -236,6 +239,39 @@ def test_a_stage_whose_every_step_was_skipped_is_told_so(tmp_path: Path, monkeyp
     message = str(caught.value)
     assert "all 4 steps were skipped, since gradients overflowed in f16" in message
     assert "bf16 or f32, or more steps" in message and "raise its rate" not in message
+
+
+@pytest.mark.parametrize(
+    ("skipped", "said"),
+    [
+        (0, "raise its rate, or look for what keeps gradients from it"),
+        (1, "raise its rate, or look for what keeps gradients from it. 1 of 4 steps was skipped"),
+        (2, "2 of 4 steps were skipped, since gradients overflowed in f16, and the others gave it no gradient, or one"),
+        (3, "3 of 4 steps were skipped, since gradients overflowed in f16, and the others gave it no gradient, or one"),
+    ],
+)
+def test_a_group_that_has_not_moved_is_told_the_likelier_cause_first(skipped: int, said: str) -> None:
+    frozen = Freezing(0, None, None, (), 1, ("linear",), ("model",), ("model",))
+    message = fault(frozen, stage(groups=(WHOLE,)), 4, skipped)
+    assert message is not None and said in message
+    assert ("take precision = bf16 or f32, or more steps" in message) is (skipped > 1)
+
+
+@pytest.mark.parametrize("stopped", ["early_stopping", "accumulate"])
+def test_skipped_steps_are_counted_beside_callbacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    """Of two passes to a step either may overflow; of a stage that stops early the steps that were taken count."""
+    monkeypatch.setattr(Overflows, "passes", 0)
+    monkeypatch.setattr(Overflows, "bad", 3)
+    monkeypatch.setattr("toys.build_loss", lambda params, facts: Overflows())
+    data = ImagesParams(batch_size=8, valid=0)
+    early = callback("early_stopping", monitor=Watched.train_loss, patience=1, min_delta=1e6)
+    given = early if stopped == "early_stopping" else callback("accumulate", batches=2)
+    train = stage(data=data, groups=(WHOLE,), optimizer=SGD, momentum=None, epochs=3, lr=0.5, callbacks=[given])
+    result = execute(with_runtime(plan(train, data=data, body=None), F16), create_run("toy", tmp_path))
+    expected = ("3 of 8 steps", 3) if stopped == "early_stopping" else ("2 of 6 steps", 2)
+    assert result.stages[0].skipped_text.startswith(expected[0]) and result.stages[0].skipped_steps == expected[1]
 
 
 def test_skipped_steps_are_counted_through_interruptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from dotexp.engine.build.network import Network
 from dotexp.engine.training.freezing import frozen_tensors
 from dotexp.planning.plan import StagePlan
 from dotexp.runs.freeze_proof import Freezing
+from dotexp.runs.results import skipped_text
 
 _SHOWN = 5
 _NOTHING: Mapping[str, str] = {}
@@ -89,25 +90,18 @@ def fault(freezing: Freezing, stage: StagePlan, steps: int, skipped: int) -> str
 
 
 def _reason(rate: float, steps: int, skipped: int) -> str:
-    if skipped == steps:
+    """Say why a group may not have moved, the likelier cause first: skipped steps, or its gradient and rate."""
+    if 2 * skipped >= steps:
+        others = "" if skipped == steps else ", and the others gave it no gradient, or one too small"
         return (
-            f": {skipped_steps(skipped, steps)}; take precision = bf16 or f32, or more steps, in which the loss scale"
-            " comes down"
+            f": {skipped_text(skipped, steps)}{others}; take precision = bf16 or f32, or more steps, in which the loss"
+            " scale comes down"
         )
+    more = f". {skipped_text(skipped, steps)}" if skipped else ""
     return (
         f", with learning rates up to {rate:.3g}: it got no gradient, or one too small; freeze it, raise its rate, or"
-        " look for what keeps gradients from it"
+        f" look for what keeps gradients from it{more}"
     )
-
-
-def skipped_steps(skipped: int, steps: int) -> str:
-    """Say how many steps were skipped."""
-    taken = (
-        f"all {steps} steps were"
-        if skipped == steps > 1
-        else f"{skipped} of {steps} steps {'was' if skipped == 1 else 'were'}"
-    )
-    return f"{taken} skipped, since gradients overflowed in f16"
 
 
 def _rates(stage: StagePlan) -> Iterator[tuple[str, tuple[float, ...]]]:
