@@ -1,4 +1,4 @@
-"""Largest difference of exported outputs: `python -m tests.benchmarks.export [BODY…]`, every bundled body by default.
+"""Largest difference of exported outputs: `python -m tests.benchmarks export [BODY…]`, every bundled body by default.
 
 A row a body: the difference under torch and under onnxruntime, and the seconds of both exports; then the largest.
 """
@@ -6,23 +6,25 @@ A row a body: the difference under torch and under onnxruntime, and the seconds 
 from __future__ import annotations
 
 import gc
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from dotexp.language.diagnostics import RunError
 from dotexp_vision.models.catalogue import TITLES
-
-sys.path.append(str(Path(__file__).parents[1] / "support"))
-
 from programs import body_network, images, largest_differences
+
+from tests.benchmarks import argument_parser
 
 COLUMNS = ("torch", "onnx")
 
 
-def main(bodies: list[str]) -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
     """Print a row a body, and the largest differences."""
+    parser = argument_parser("export", __doc__)
+    parser.add_argument("bodies", nargs="*", choices=(*TITLES, []), metavar="BODY", help="a body's name")
+    bodies: list[str] = parser.parse_args(arguments).bodies
     largest = dict.fromkeys(COLUMNS, 0.0)
     for body in bodies or TITLES:
         started = perf_counter()
@@ -38,7 +40,3 @@ def main(bodies: list[str]) -> None:
         del network
         gc.collect()
     print(", ".join(f"{name} {value:.2e}" for name, value in largest.items()))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,6 +1,6 @@
 """What freezing saves: seconds and memory of a step of ResNet-34 at 224 pixels, body frozen and not.
 
-`python -m tests.benchmarks.freezing`. Each is measured in a process of its own, beside plain PyTorch doing the same.
+`python -m tests.benchmarks freezing`. Each is measured in a process of its own, beside plain PyTorch doing the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from argparse import SUPPRESS
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -25,6 +26,7 @@ from dotexp.experiment.experiment import Precision
 from torch import nn
 from torch.nn import functional
 
+from tests.benchmarks import argument_parser
 from tests.benchmarks.loop import REPOSITORY
 from tests.benchmarks.ratings import peak, resident
 
@@ -93,22 +95,21 @@ def measured(who: str, what: str) -> tuple[float, int]:
     return min(times), peak() - before
 
 
-def measure() -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
     """Print seconds and memory of each, and the ratios of frozen to unfrozen (to stay within 0.4)."""
+    parser = argument_parser("freezing", __doc__)
+    parser.add_argument("--child", nargs=2, help=SUPPRESS)
+    child = parser.parse_args(arguments).child
+    if child:
+        print(json.dumps(measured(*child)))
+        return
     print(f"ResNet-34, {IMAGES} images of {SIDE} pixels in batches of {BATCH}:")
     for who in ("dotexp", "plain"):
         seconds, memory = {}, {}
         for what in ("frozen", "unfrozen"):
-            call = [sys.executable, "-m", "tests.benchmarks.freezing", who, what]
+            call = [sys.executable, "-m", "tests.benchmarks", "freezing", "--child", who, what]
             told = subprocess.run(call, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
             seconds[what], memory[what] = json.loads(told.splitlines()[-1])
             print(f"  {who:7s} {what:9s} {seconds[what]:6.1f} s {memory[what] / 2**20:7.0f} MiB", flush=True)
         ratios = (each["frozen"] / each["unfrozen"] for each in (seconds, memory))
         print("  {} frozen to unfrozen: {:.2f} of the time, {:.2f} of the memory".format(who, *ratios))
-
-
-if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(measured(*sys.argv[1:])))
-    else:
-        measure()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, v2
+
+from tests.benchmarks import argument_parser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIZE = 224
@@ -126,8 +128,9 @@ def photographs() -> Iterator[Path]:
         yield Path(folder)
 
 
-def measure() -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
     """Print images a second of each, in turn, and the ratios."""
+    argument_parser("images", __doc__).parse_args(arguments)
     with photographs() as folder:
         probes = {on_tensors: plain_rates(folder, 0, on_tensors)[1] for on_tensors in (False, True)}
         on_tensors = probes[True] > probes[False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,6 +23,8 @@ from dotexp.sdk.callback import Training
 from offered import offered
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tests.benchmarks import argument_parser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROUNDS = 5
@@ -99,7 +102,14 @@ def measure_callbacks() -> None:
             print(f"  {name:15s} {median(each[name] / each['none'] for each in times):4.2f}")
 
 
-def measure() -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
+    """Print the ratio to a plain loop, and what callbacks add."""
+    argument_parser("loop", __doc__).parse_args(arguments)
+    measure_loop()
+    measure_callbacks()
+
+
+def measure_loop() -> None:
     """Print the seconds of an epoch of each, in turn, and their ratio."""
     torch.set_num_threads(1)
     plan = planned()

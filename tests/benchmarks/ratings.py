@@ -1,4 +1,4 @@
-"""Seconds and memory per million ratings, as ratings and tables grow: `python -m tests.benchmarks.ratings --help`.
+"""Seconds and memory per million ratings, as ratings and tables grow: `python -m tests.benchmarks ratings --help`.
 
 Every size is measured in a process of its own, on one thread: ratings of known factors are made in memory, or random
 ones written to a file and read (`--file`), and the first steps of an epoch are trained by the engine's loop.
@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from dotexp.experiment.experiment import Precision
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
 
+from tests.benchmarks import argument_parser
 from tests.benchmarks.loop import REPOSITORY
 
 SIZES = {
@@ -64,11 +66,11 @@ class EnoughError(Exception):
     """As many steps were taken as were to be measured."""
 
 
-def main() -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
     """Measure the sizes asked for, each in its own process, and print a table."""
-    given = _arguments().parse_args()
+    given = _arguments().parse_args(arguments)
     if given.child:
-        print(json.dumps(asdict(measure(given.child, given))))
+        print(json.dumps(asdict(measured(given.child, given))))
         return
     source = "read" if given.file else "made"
     print(f"{given.factors} factors, batches of {given.batch}, {given.optimizer}, one thread")
@@ -76,7 +78,7 @@ def main() -> None:
     print("".join(f"{name:>11}" for name in (*header, "memory")))
     epochs = []
     for size in given.size or SIZES[given.sizes]:
-        call = [sys.executable, "-m", "tests.benchmarks.ratings", *sys.argv[1:], "--child", size]
+        call = [sys.executable, "-m", "tests.benchmarks", "ratings", *arguments, "--child", size]
         told = subprocess.run(call, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
         found = Measured(**json.loads(told.splitlines()[-1]))
         epochs.append(_show(found))
@@ -84,7 +86,7 @@ def main() -> None:
         print(f"an epoch's seconds per million, the highest to the lowest: {max(epochs) / min(epochs):.2f}")
 
 
-def measure(size: str, given: argparse.Namespace) -> Measured:
+def measured(size: str, given: argparse.Namespace) -> Measured:
     """Measure one size, `RATINGS:USERS:ITEMS`, in this process."""
     torch.set_num_threads(1)
     rows, users, items = _numbers(size)
@@ -189,7 +191,7 @@ def peak() -> int:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ratings", description=__doc__)
+    parser = argument_parser("ratings", __doc__)
     parser.add_argument("sizes", nargs="?", choices=tuple(SIZES), default="quick", help="which sizes (quick)")
     parser.add_argument("--size", action="append", help="a size of one's own, RATINGS:USERS:ITEMS; may come again")
     parser.add_argument("--file", action="store_true", help="write the ratings to a .csv file and read them")
@@ -199,7 +201,3 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--most", type=float, default=2e6, help="ratings to train with, of an epoch, at most (2e6)")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
-
-
-if __name__ == "__main__":
-    main()

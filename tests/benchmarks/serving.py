@@ -1,4 +1,4 @@
-"""A service's requests a second and 99th percentile beside a plain handler's: `python -m tests.benchmarks.serving`.
+"""A service's requests a second and 99th percentile beside a plain handler's: `python -m tests.benchmarks serving`.
 
 Both serve the same trained model on 127.0.0.1 under uvicorn, the plain one as a page on PyTorch shows it: a function a
 request, the model called in it. 64 connections send a bounded number of requests, a tenth of them malformed, to one
@@ -10,14 +10,15 @@ import json
 import os
 import subprocess
 import sys
+from argparse import SUPPRESS
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-SUPPORT = str(Path(__file__).parents[1] / "support")
-sys.path.append(SUPPORT)
+from tests.benchmarks import argument_parser
 
 CONNECTIONS = 64
 REQUESTS = 3200
@@ -87,7 +88,20 @@ def plain(folder: str, port: int) -> None:
     server.run()
 
 
-def measure(kind: str) -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
+    """Measure models of both kinds, or of one."""
+    parser = argument_parser("serving", __doc__)
+    parser.add_argument("kinds", nargs="*", choices=(*SPECS, []), metavar="KIND", help=" or ".join(SPECS))
+    parser.add_argument("--plain", nargs=2, help=SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.plain:
+        plain(given.plain[0], int(given.plain[1]))
+        return
+    for kind in given.kinds or SPECS:
+        measure_kind(kind)
+
+
+def measure_kind(kind: str) -> None:
     """Train a model, load both servers in turn, and print the medians."""
     from dotexp import Workspace
 
@@ -134,7 +148,7 @@ def _load(name: str, run: str, requests: list[bytes]) -> tuple[float, float, Cou
     """Start a server, load it, and end it."""
     port = 18080
     command = (
-        [sys.executable, "-m", "tests.benchmarks.serving", "plain", run, str(port)]
+        [sys.executable, "-m", "tests.benchmarks", "serving", "--plain", run, str(port)]
         if name == "plain"
         else [sys.executable, "-m", "dotexp.cli", "serve", run, "--port", str(port)]
     )
@@ -180,11 +194,3 @@ async def _send(port: int, requests: list[bytes], count: int) -> tuple[float, li
     started = perf_counter()
     await asyncio.gather(*(connection(first) for first in range(CONNECTIONS)))
     return perf_counter() - started, times, statuses
-
-
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["plain"]:
-        plain(sys.argv[2], int(sys.argv[3]))
-    else:
-        for each in sys.argv[1:] or SPECS:
-            measure(each)

@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+
+from tests.benchmarks import argument_parser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASE = [sys.executable, "-c", "import pydantic, lark"]
@@ -75,8 +78,9 @@ def _install_more(site: Path) -> Path:
     return site
 
 
-def measure() -> None:
+def measure(arguments: Sequence[str] = ()) -> None:
     """Print the ratios."""
+    argument_parser("startup", __doc__).parse_args(arguments)
     print("start-up, over `import pydantic, lark` (check to stay within 2):")
     for name, ratio in ratios().items():
         print(f"  {ratio:5.2f}  {name}")

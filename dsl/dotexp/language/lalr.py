@@ -23,6 +23,9 @@ STARTS = ("start", "only_value", "only_freeze", "only_listing")
 GRAMMAR = "experiment.lark"
 TABLE = "experiment.json"
 _PAIRS = "\0"
+_SHIFT = 0
+"""What a shift is called in a serialized table; 1 is a reduction."""
+
 _FOLDER = Path(__file__).parent
 
 
@@ -73,12 +76,39 @@ def made_of() -> dict[str, str]:
 
 
 def table_text(parser: Lark) -> str:
-    """Write a parser's table as JSON."""
+    """Write a parser's table as JSON, the same text for the same grammar."""
     data, memo = parser.memo_serialize([TerminalDef, Rule])
     options = {**data["options"], "lexer": None, "transformer": None, "import_paths": []}
-    inner = {**data["parser"], "lexer_conf": {**data["parser"]["lexer_conf"], "lexer_type": None}}
+    inner = {
+        **data["parser"],
+        "lexer_conf": {**data["parser"]["lexer_conf"], "lexer_type": None},
+        "parser": _numbered(data["parser"]["parser"]),
+    }
     table = {"data": {**data, "options": options, "parser": inner}, "memo": memo}
     return json.dumps({"made_of": made_of(), "table": _encoded(table)}, separators=(",", ":")) + "\n"
+
+
+def _numbered(table: dict[str, Any]) -> dict[str, Any]:
+    """Number tokens by name and states as a walk from the start meets them; Lark's own numbers follow its sets."""
+    names: dict[int, str] = table["tokens"]
+    tokens = {name: number for number, name in enumerate(sorted(names.values()))}
+    starts = dict(sorted(table["start_states"].items()))
+    numbers = {state: number for number, state in enumerate(starts.values())}
+    states: dict[int, dict[int, Any]] = {}
+    queue = list(numbers)
+    for state in queue:  # grows while it is walked
+        actions = states[numbers[state]] = {}
+        for name, (action, target) in sorted((names[token], each) for token, each in table["states"][state].items()):
+            if action == _SHIFT and target not in numbers:
+                numbers[target] = len(numbers)
+                queue.append(target)
+            actions[tokens[name]] = (action, numbers[target] if action == _SHIFT else target)
+    return {
+        "tokens": {number: name for name, number in tokens.items()},
+        "states": states,
+        "start_states": {name: numbers[state] for name, state in starts.items()},
+        "end_states": {name: numbers[state] for name, state in sorted(table["end_states"].items())},
+    }
 
 
 def _encoded(value: Any) -> Any:
