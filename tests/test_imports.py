@@ -145,7 +145,8 @@ HEAVY = {"torch", "torchvision", "torchmetrics", "timm", "sklearn", "polars"}
 
 LIGHT = [
     ["--help"], ["check", *SPECS], ["check", "--json", *SPECS],
-    ["resolve", "specs/pets.exp"], ["show", "adam"], ["plugins"], ["schema"], ["runs", "ls"], ["--version"],
+    ["fmt", "--check", *SPECS], ["resolve", "specs/pets.exp"],
+    ["show", "adam"], ["plugins"], ["schema"], ["runs", "ls"], ["--version"],
 ]  # fmt: skip
 
 

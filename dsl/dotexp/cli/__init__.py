@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lr-find": ("dotexp.cli.lr_find", "Find a stage's learning rate by a sweep."),
     "export": ("dotexp.cli.export", "Export a run's model, to be used elsewhere."),
     "serve": ("dotexp.cli.serve", "Serve a run's model over HTTP."),
+    "fmt": ("dotexp.cli.fmt", "Format specs: one layout, comments kept."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),
@@ -36,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Every command: its module, whose `command` it is, and what it does."""
 
 
-LIGHT = ("check", "resolve", "show", "plugins", "schema", "new")
+LIGHT = ("check", "fmt", "resolve", "show", "plugins", "schema", "new")
 """Commands that take a moment and need little memory."""
 
 

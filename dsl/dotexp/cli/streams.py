@@ -43,6 +43,18 @@ class Stream:
                 self._give_up(self._stream, error)
         return len(text)
 
+    def write_utf8(self, text: str) -> None:
+        """Write text as UTF-8, line ends as they are, whatever the stream's encoding: the text is a file's."""
+        buffer = getattr(self._stream, "buffer", None)
+        if buffer is None:
+            self.write(text)
+        elif self._stream is not None and self.failure is None:
+            try:
+                self._stream.flush()
+                buffer.write(text.encode())
+            except (OSError, ValueError) as error:
+                self._give_up(self._stream, error)
+
     def flush(self) -> None:
         """Flush the stream, or do nothing where it has failed."""
         if self._stream is not None and self.failure is None:

@@ -28,8 +28,7 @@ def check(
     Opens no data or weights and does not import torch; `weights` says whether a weights file must be there. Raises
     UsageError where the file cannot be read.
     """
-    data, name, folder = _bytes(spec)
-    source, faults = read(data, name, folder)
+    source, faults = read(*spec_bytes(spec))
     if any(d.severity == "error" for d in faults):
         return None, faults
     resolved, diagnostics = check_source(source, registry or load_registry(), set)
@@ -60,7 +59,11 @@ def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None, 
     return resolved
 
 
-def _bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
+def spec_bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
+    """Read a spec file (`-`: standard input): its content, its name, and the folder where its relative paths start.
+
+    Raises UsageError where it cannot be read.
+    """
     if str(spec) == STDIN:
         import sys
 

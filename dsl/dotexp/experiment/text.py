@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,74 +26,68 @@ from dotexp.experiment.experiment import (
     Unfreeze,
 )
 from dotexp.language.keywords import STAGE, TOP, Form, in_place
+from dotexp.language.layout import Bracket, Brackets, Item, laid_out, listing
 from dotexp.language.source import HIDDEN
-
-_WIDEST = 100
-_INDENT = "  "
 
 
 def as_text(experiment: Experiment) -> str:
     """Write an experiment out with everything filled in; paths are absolute, so the text may stand anywhere."""
-    return "\n".join(_lines(experiment)) + "\n"
+    return laid_out([*_statements(experiment)])
 
 
-def _lines(experiment: Experiment) -> Iterator[str]:
-    yield f"dotexp {LANGUAGE_VERSION}"
-    name = f"experiment {experiment.name}"
-    yield f"{name} {_quoted(experiment.description)}" if experiment.description else name
-    yield ""
-    yield f"seed {experiment.seed}"
+def _statements(experiment: Experiment) -> Iterator[Item]:
+    yield Item(f"dotexp {LANGUAGE_VERSION}")
+    described = f" {_quoted(experiment.description)}" if experiment.description else ""
+    yield Item(f"experiment {experiment.name}{described}")
+    yield Item(f"seed {experiment.seed}", blank=True)
+    blank = False
     for keyword in in_place(TOP, Form.component, Form.block, Form.listing, Form.settings):
         if keyword.form is Form.block:
-            yield from ("", *_model(experiment.model), "")
+            yield _spaced(_model(experiment.model))
+            blank = True
         elif keyword.field and getattr(experiment, keyword.field):
-            yield _statement(keyword.word, getattr(experiment, keyword.field))
+            item = _statement(keyword.word, getattr(experiment, keyword.field))
+            yield _spaced(item) if blank else item
+            blank = False
     for stage in experiment.stages:
-        yield ""
-        yield from _stage(stage, experiment)
+        yield _spaced(_stage(stage, experiment))
 
 
-def _model(model: Model) -> Iterator[str]:
+def _spaced(item: Item) -> Item:
+    item.blank = True
+    return item
+
+
+def _model(model: Model) -> Item:
     if model.whole is not None:
-        yield _statement("model", model.whole)
-        return
+        return _statement("model", model.whole)
     assert model.body is not None and model.head is not None
-    yield "model {"
-    yield f"  {_statement('body', model.body, 1)}"
-    yield f"  {_statement('head', model.head, 1)}"
-    yield f"  {_listed('groups', [_group(group) for group in model.groups], 1)}"
-    yield "}"
+    members = [_statement("body", model.body), _statement("head", model.head)]
+    if model.groups:
+        members.append(listing("groups", Bracket(Brackets.none, [_group(group) for group in model.groups])))
+    return Item("model", Bracket(Brackets.block, members))
 
 
-def _group(group: LayerGroup) -> str:
-    return f"{group.name} [{', '.join(group.layers)}]"
+def _group(group: LayerGroup) -> Item:
+    return Item(f"{group.name} ", Bracket(Brackets.list, [Item(layer) for layer in group.layers]))
 
 
-def _stage(stage: Stage, experiment: Experiment) -> Iterator[str]:
-    yield f"stage {stage.name} {{"
-    yield f"  {freeze_text(stage.freeze)}"
+def _stage(stage: Stage, experiment: Experiment) -> Item:
+    members = [Item(freeze_text(stage.freeze))]
     for keyword in in_place(STAGE, Form.component, Form.listing):
         own = getattr(stage, keyword.field)
         if TOP not in keyword.places or own != getattr(experiment, keyword.field):
-            yield f"  {_statement(keyword.word, own, 1)}"
-    yield "}"
+            members.append(_statement(keyword.word, own))
+    return Item(f"stage {stage.name}", Bracket(Brackets.block, members))
 
 
-def _statement(word: str, value: Use | Params | Sequence[Use], depth: int = 0) -> str:
-    """Write a statement; one too long for a line has an argument a line, so that a fault has a line of its own."""
+def _statement(word: str, value: Use | Params | Sequence[Use]) -> Item:
     if isinstance(value, Use):
-        return _layout(_use(f"{word} ", value), depth)
+        return _use(f"{word} ", value)
     if isinstance(value, Params):
-        return _layout(_Bracketed(word, "()", _arguments(value)), depth)
-    return _listed(word, [_layout(_use("", use), depth + 1) for use in value], depth)
-
-
-def _listed(word: str, items: Sequence[str], depth: int) -> str:
-    line = f"{word} {', '.join(items) or 'none'}"
-    if "\n" not in line and len(line) + len(_INDENT * depth) <= _WIDEST:
-        return line
-    separator = f",\n{_INDENT * (depth + 1)}"
-    return f"{word}\n{_INDENT * (depth + 1)}{separator.join(items)}"
+        return Item(word, Bracket(Brackets.arguments, _arguments(value)))
+    items = [_use("", use) for use in value] or [Item("none")]
+    return listing(word, Bracket(Brackets.none, items))
 
 
 def freeze_text(freeze: Freeze) -> str:
@@ -108,14 +102,6 @@ def freeze_text(freeze: Freeze) -> str:
     return f"freeze {', '.join(items)}{kept}"
 
 
-class _Bracketed(NamedTuple):
-    """Text with brackets behind it: what stands before them, the brackets, and what is in them."""
-
-    lead: str
-    brackets: str
-    items: tuple[_Bracketed | str, ...]
-
-
 def use_text(use: Use) -> str:
     """Write a component with every parameter, on one line."""
     return _flat(_use("", use))
@@ -126,41 +112,32 @@ def value_text(value: Any) -> str:
     return _flat(_value("", value))
 
 
-def _flat(node: _Bracketed | str) -> str:
-    if isinstance(node, str):
-        return node
-    return f"{node.lead}{node.brackets[0]}{', '.join(map(_flat, node.items))}{node.brackets[1]}"
+def _flat(item: Item) -> str:
+    assert item.flat is not None, "an item without comments and trailing commas can stand on one line"
+    return item.flat
 
 
-def _layout(node: _Bracketed | str, depth: int) -> str:
-    """Write a node on one line where it fits, else with a line for each of its items."""
-    flat = _flat(node)
-    if isinstance(node, str) or not node.items or len(_INDENT * depth) + len(flat) <= _WIDEST:
-        return flat
-    items = "".join(f"{_INDENT * (depth + 1)}{_layout(item, depth + 1)},\n" for item in node.items)
-    return f"{node.lead}{node.brackets[0]}\n{items}{_INDENT * depth}{node.brackets[1]}"
-
-
-def _use(lead: str, use: Use) -> _Bracketed | str:
+def _use(lead: str, use: Use) -> Item:
     owner = owner_of(use.component.provider)
     name = f"{owner}.{use.name}" if owner and owner != "dotexp" else use.name
     arguments = _arguments(use.params)
-    return _Bracketed(f"{lead}{name}", "()", arguments) if arguments else f"{lead}{name}"
+    return Item(f"{lead}{name}", Bracket(Brackets.arguments, arguments) if arguments else None)
 
 
-def _arguments(params: BaseModel) -> tuple[_Bracketed | str, ...]:
-    return tuple(_value(f"{name} = ", value) for name, value in params)
+def _arguments(params: BaseModel) -> list[Item]:
+    return [_value(f"{name} = ", value) for name, value in params]
 
 
-def _value(lead: str, value: Any) -> _Bracketed | str:
+def _value(lead: str, value: Any) -> Item:
     match value:
         case Use():
             return _use(lead, value)
         case tuple() | list():
-            return _Bracketed(lead, "[]", tuple(_value("", item) for item in value))
+            return Item(lead, Bracket(Brackets.list, [_value("", item) for item in value]))
         case dict():
-            return _Bracketed(lead, "{}", tuple(_value(f"{_quoted(key)} = ", item) for key, item in value.items()))
-    return f"{lead}{_plain(value)}"
+            entries = [_value(f"{_quoted(key)} = ", item) for key, item in value.items()]
+            return Item(lead, Bracket(Brackets.map, entries))
+    return Item(f"{lead}{_plain(value)}")
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,9 @@
-"""Edits of a spec's file that leave all the rest of it as it is: comments, layout, line ends, permissions."""
+"""Edits of a spec's file that leave the rest of it as it is: comments, layout, line ends, permissions, links."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from stat import S_IMODE
@@ -33,20 +34,44 @@ def edited(text: str, edits: Sequence[Edit]) -> str:
 def edit_file(source: Source, edits: Sequence[Edit]) -> Path:
     """Put edits, by offsets in `source`, into the file that it was read from, at one go; links are followed.
 
-    Raises UsageError, the file untouched, where there is no such file, or no longer with that text.
+    Raises UsageError, the file untouched, where there is no such file, it may not be written, or it has another text.
     """
+    path, raw = _raw(source)
+    places = _places(raw)
+    moved = [Edit(places[edit.start], places[edit.end], edit.text) for edit in edits]
+    return _write(source, path, edited(raw, moved))
+
+
+def replace_text(source: Source, raw: str) -> Path:
+    """Give the file that `source` was read from another text, line ends and all, as `edit_file` does."""
+    path, _ = _raw(source)
+    return _write(source, path, raw)
+
+
+def as_in_file(raw: str, text: str) -> str:
+    """Return a text with the byte-order mark and the line ends of a file's own: all lines end as the first does."""
+    end = re.search(r"\r\n?|\n", raw)
+    mark = _MARK if raw.startswith(_MARK) else ""
+    return mark + (text.replace("\n", end[0]) if end else text)
+
+
+def _raw(source: Source) -> tuple[Path, str]:
     path = Path(os.path.realpath(source.name))
     try:
         raw = path.read_bytes().decode("utf-8")
-        mode = S_IMODE(path.stat().st_mode)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{source.name} cannot be edited: {error}") from error
     if source_from_text(raw).text != source.text:
         raise UsageError(f"{source.name} is not what it was when it was read: it is left as it is")
-    places = _places(raw)
-    moved = [Edit(places[edit.start], places[edit.end], edit.text) for edit in edits]
+    return path, raw
+
+
+def _write(source: Source, path: Path, raw: str) -> Path:
     try:
-        write_atomic(path, edited(raw, moved).encode())
+        mode = S_IMODE(path.stat().st_mode)
+        if not mode & 0o222:
+            raise UsageError(f"{source.name} is read-only: it is left as it is")
+        write_atomic(path, raw.encode())
         path.chmod(mode)
     except OSError as error:
         raise UsageError(f"{source.name} cannot be written: {error.strerror or error}") from error
