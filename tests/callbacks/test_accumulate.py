@@ -106,7 +106,7 @@ def _context() -> object:
 
 
 def test_a_step_that_is_split_has_the_gradient_of_all_its_batches() -> None:
-    """Two batches of 5 in pieces of 2, 2 and 1: the mean over 10; what is mixed is mixed the same way at each try."""
+    """Two batches of 5 in micro-batches of 2, 2, 1: the mean over 10; what is mixed is mixed the same way each time."""
     generator = torch.Generator().manual_seed(1)
     network = torch.nn.Linear(5, 3).double()
     batches = [
@@ -142,7 +142,7 @@ def test_a_step_that_is_split_has_the_gradient_of_all_its_batches() -> None:
         torch.testing.assert_close(loss, expected.detach())
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
             torch.testing.assert_close(parameter.grad, gradient)
-    assert heard == [4, 2]
+    assert heard == [3, 2]
 
 
 def _drawing(batches: list[Batch]) -> Iterator[Batch]:

@@ -540,7 +540,7 @@ def test_memory_that_runs_out_is_told_with_the_estimate(tmp_path: Path, monkeypa
 
 
 def test_a_split_batch_has_the_gradient_of_the_whole(tmp_path: Path) -> None:
-    """8 examples in pieces of 3, 3 and 2: the mean over all, as autograd gives it for the whole batch."""
+    """8 examples in micro-batches of 3, 3 and 2: the mean over all, as autograd gives it for the whole batch."""
     generator = torch.Generator().manual_seed(1)
     network = torch.nn.Linear(5, 3).double()
     inputs = torch.randn(8, 5, dtype=torch.float64, generator=generator)
@@ -568,8 +568,8 @@ def test_a_run_that_splits_is_resumed_to_the_same_bits(tmp_path: Path, monkeypat
     whole, heard = create_run("toy", tmp_path), Heard()
     execute(planned, whole, heard)
     assert heard.warnings == [
-        "a batch of 8 does not fit into memory in stage `train`, epoch 1: its gradient is taken in pieces of 4, which"
-        " is what batch norm sees"
+        "a batch of 8 does not fit into memory in stage `train`, epoch 1: its gradient is accumulated over"
+        " micro-batches of at most 4 examples, and batch norm sees each by itself"
     ]
     run = cut(whole, tmp_path / "cut", Position(0, 5, 1))
     go_on(planned, run)

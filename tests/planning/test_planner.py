@@ -112,8 +112,32 @@ def test_stage_data_must_have_the_experiments_classes(tmp_path: Path) -> None:
             (tmp_path / folder / name).mkdir(parents=True)
             for i in range(2):
                 Image.new("RGB", (8, 8), (9 * i, 0, 0)).save(tmp_path / folder / name / f"{folder}{i}.png")
-    text = IMAGES.replace("digits(classes = 0..4)", 'image_folder("one", size = 32, valid = 1, batch_size = 1)')
+    text = IMAGES.replace("digits(classes = 0..4)", 'image_folder("one", size = 32, valid = 1, batch_size = 2)')
     other = text.replace("stage everything {", 'stage everything { data(path = "two")')
     with pytest.raises(SpecError, match="E402") as caught:
         api.plan(resolved(other, folder=tmp_path))
     assert "other classes" in str(caught.value)
+
+
+ALONE = IMAGES.replace("classes = 0..4", "classes = 0..4, size = 16, batch_size = 1").replace("head mlp", "head linear")
+
+
+@pytest.mark.parametrize(
+    ("body", "layer"),
+    [
+        ('torchvision_body("resnet18", cut = 7, weights = none)', "body.layer3.0.bn1"),
+        ('torchvision_body("resnet18", cut = 6, weights = none)', None),
+        ('timm_body("resnet10t", weights = none)', "body.model.layer3.0.bn1"),
+    ],
+)
+def test_a_model_whose_facts_do_not_say_is_tried_on_a_batch_of_one(body: str, layer: str | None) -> None:
+    text = ALONE.replace("resnet18(weights = none)", body)
+    if layer is None:
+        planned(text)
+        return
+    with pytest.raises(SpecError) as caught:
+        planned(text)
+    (fault,) = [d for d in caught.value.diagnostics if d.code == "E305"]
+    assert "it cannot train on batches of one" in fault.message and fault.message.startswith(f"`{layer}`")
+    assert fault.span is not None and fault.span.text == "1"
+    planned(text.replace("stage everything {", "stage everything { freeze body"))  # its batch norm does not train

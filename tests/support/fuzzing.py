@@ -76,6 +76,10 @@ class FakeProbe:
         device = self.random.choice((Device.cpu, Device.cuda, Device.mps))
         return StageFacts(device, runtime.precision, *self.random.choices((True, False), k=2))
 
+    def refuses_one(self, stage: Stage, model: Model, facts: DataFacts, seed: int) -> str | None:
+        """A layer, or none."""
+        return self.random.choice((None, "body.bn"))
+
     def missing_weights(self, model: Model) -> Sequence[str]:
         """Say that none are missing."""
         return ()

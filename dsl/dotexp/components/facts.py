@@ -25,6 +25,9 @@ class Facts(Record):
     tasks: tuple[str, ...] = ()
     """Names of the tasks that it is for; empty: any."""
 
+    smallest_batch: int = 1
+    """Least number of examples in a training batch: 2 where batch norm sees one value a channel of each example."""
+
 
 class DataSignature(Record):
     """What a data component gives."""
@@ -53,6 +56,10 @@ class BodyFacts(Facts):
 
     multiple: int = 1
     """What the side of an image must be a multiple of."""
+
+    single_value_side: int | None = None
+    """Largest side of an image of which batch norm sees one value a channel, so that it cannot train on a batch of one;
+    None: not known, or none."""
 
 
 class ModelFacts(BodyFacts):

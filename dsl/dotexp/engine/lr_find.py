@@ -26,6 +26,7 @@ from dotexp.engine.training.micro_batches import is_out_of_memory
 from dotexp.engine.training.polling import Polling, stopped_by_signals
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import DotexpError, Interrupted, RunError, UsageError
+from dotexp.language.wording import counted
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.checkpoints import read_start
 from dotexp.runs.folder import RunFolder
@@ -142,7 +143,10 @@ def _open(
     """Open the stage as the run would have it at its start, with the seeds that the run would have."""
 
     def split(size: int) -> None:
-        warn(f"a batch of {stage.batch_size} does not fit into memory: its gradient is taken in pieces of {size}")
+        warn(
+            f"a batch of {stage.batch_size} does not fit into memory: its gradient is accumulated over micro-batches of"
+            f" at most {counted(size, 'example')}"
+        )
 
     network = open_network(plan, store, device, start.tensors, Path("the stage's start"))
     opened = open_stage(plan, stage, network, store, device, split)

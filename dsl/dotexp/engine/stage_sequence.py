@@ -19,6 +19,7 @@ from dotexp.engine.state.saving import said_of_disk
 from dotexp.engine.training.polling import Polling
 from dotexp.engine.training.proof import fault
 from dotexp.language.diagnostics import Interrupted, RunError
+from dotexp.language.wording import counted
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import EpochRow, skipped_text
@@ -151,8 +152,8 @@ class StageSequence:
     def _warn_of_split(self, size: int) -> None:
         batch = self.under_way.stage.batch_size if self.under_way is not None else 0
         self._listener.warned(
-            f"a batch of {batch} does not fit into memory {self.where}: its gradient is taken in pieces"
-            f" of {size}, which is what batch norm sees"
+            f"a batch of {batch} does not fit into memory {self.where}: its gradient is accumulated over micro-batches"
+            f" of at most {counted(size, 'example')}, and batch norm sees each by itself"
         )
 
     def _look(self, step: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dotexp.components.bases import ImageDataParams, PolicyParams
 from dotexp.components.component import Use
 from dotexp.components.facts import BodyFacts, DataSignature, ModelFacts, OptimizerFacts, ReportFacts
+from dotexp.experiment.batch_checks import check_batch_of_one
 from dotexp.experiment.callback_checks import check_callbacks
 from dotexp.experiment.experiment import FreezeBefore, FreezeLayers, Unfreeze, frozen_layers
 from dotexp.experiment.field_checks import check_fields, check_stage_fields
@@ -31,6 +32,7 @@ def check_outline(outline: Outline, origins: Mapping[str, Span], collector: Coll
     for stage in outline.stages:
         _check_stage(stage, outline, origins, collector)
     _never_trained(outline, origins, collector)
+    check_batch_of_one(outline.stages, outline.model, origins, collector)
 
 
 def _fits_data(outline: Outline, data: Use, origins: Mapping[str, Span], collector: Collector) -> None:

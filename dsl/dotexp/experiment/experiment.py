@@ -67,7 +67,7 @@ class Precision(StrEnum):
 
 
 class OnOom(StrEnum):
-    """What to do where a batch does not fit into memory: stop, or take its gradient in pieces of equal weight."""
+    """What to do where a batch does not fit into memory: stop, or accumulate its gradient over micro-batches."""
 
     stop = "stop"
     in_pieces = "split"  # a member called split would hide the method of strings
@@ -103,7 +103,8 @@ class Runtime(Params):
     keep_checkpoints: int = Field(2, ge=1, le=10**6, description="newest checkpoints to keep")
     keep_best: bool = Field(True, description="keep the checkpoint of the lowest validation loss, too")
     on_oom: OnOom = Field(
-        OnOom.stop, description="a batch that does not fit into memory: stop, or split it (batch norm sees the pieces)"
+        OnOom.stop,
+        description="a batch that does not fit into memory: stop, or split it (batch norm sees micro-batches)",
     )
     without: tuple[RewriteName, ...] = Field((), description="rewrites that `plan` shows and that are not wanted")
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from dotexp.components.bases import BodyParams, RunWeights
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
+from dotexp.experiment.batch_checks import HELP, batch_span, refusal
 from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
 from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
@@ -39,6 +40,10 @@ class Probe(Protocol):
 
     def stage_facts(self, stage: Stage, runtime: Runtime, seed: int) -> StageFacts:
         """Find out what rewrites depend on; the stage's data has been opened."""
+        ...
+
+    def refuses_one(self, stage: Stage, model: Model, facts: DataFacts, seed: int) -> str | None:
+        """Name the layer whose batch norm cannot train on a batch of one in a stage, whose data has been opened."""
         ...
 
     def overlaps(self, stages: Sequence[Stage], seed: int) -> Sequence[Overlap]:
@@ -75,6 +80,7 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
     layers = planner.layers(experiment, facts)
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
+    planner.check_batch_of_one(experiment, facts)
     planned = [planner.stage(i, experiment, own, layers) for i, own in enumerate(stages) if own is not None]
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
@@ -184,6 +190,14 @@ class _Planner:
             self.collector.report(
                 "E402", message, self.origins.get(place), help="the model is made for one set of them"
             )
+
+    def check_batch_of_one(self, experiment: Experiment, facts: DataFacts) -> None:
+        """Try the model on one example where batches hold one: models whose facts do not say may refuse it."""
+        for stage in experiment.stages:
+            if batch_size_of(stage.data) == 1:
+                layer = self.probe.refuses_one(stage, experiment.model, facts, experiment.seed)
+                if layer is not None:
+                    self.collector.report("E305", refusal(layer), batch_span(stage.name, self.origins), help=HELP)
 
     def layers(self, experiment: Experiment, facts: DataFacts) -> tuple[LayerCount, ...]:
         """Count the layers' parameters."""

@@ -142,6 +142,11 @@ def network_facts(params: RatingModelParams) -> ModelFacts:
     return _facts(params, "user_factors", "item_factors")
 
 
+def neural_facts(params: RatingModelParams) -> ModelFacts:
+    """Tables of a network on two embeddings, whose batch norm needs two examples in a batch."""
+    return network_facts(params).replace(smallest_batch=2)
+
+
 def bias_facts(params: RatingModelParams) -> ModelFacts:
     """A model that has tables of biases beside."""
     return _facts(params, "user_factors", "item_factors", "user_bias", "item_bias")
@@ -161,7 +166,7 @@ _RANGE = f"{_HOME}.checks:y_range_holds"
 
 COMPONENTS = (
     Component("model", "embedding_dot_bias", EmbeddingDotBiasParams, f"{_HOME}.dot_bias:build", bias_facts, _RANGE),
-    Component("model", "embedding_nn", EmbeddingNnParams, f"{_HOME}.neural:build", network_facts, _RANGE),
+    Component("model", "embedding_nn", EmbeddingNnParams, f"{_HOME}.neural:build", neural_facts, _RANGE),
     Component("model", "svd_plus_plus", SvdPlusPlusParams, f"{_HOME}.svdpp:build", bias_facts, _RANGE),
     Component(
         "model", "feature_dot_bias", FeatureDotBiasParams, f"{_HOME}.svdpp:build", bias_facts,

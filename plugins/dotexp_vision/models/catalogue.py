@@ -84,7 +84,9 @@ def named_facts(network: Network, image_size: int | None = None) -> BodyFacts:
 def cut_facts(params: TorchvisionBodyParams) -> BodyFacts:
     """Facts of `torchvision_body`."""
     network = networks()[params.name]
-    return _facts(network, cut_layers(network, params.cut))
+    facts = _facts(network, cut_layers(network, params.cut))
+    whole = network.kept(params.cut) == network.kept(None)
+    return facts if whole else facts.replace(single_value_side=None)
 
 
 def _facts(network: Network, layers: Mapping[str, tuple[str, ...]], image_size: int | None = None) -> BodyFacts:
@@ -96,6 +98,7 @@ def _facts(network: Network, layers: Mapping[str, tuple[str, ...]], image_size: 
         groups=split(tuple(layers), late),
         smallest=image_size or network.smallest,
         largest=image_size or network.largest,
+        single_value_side=network.single,
     )
 
 

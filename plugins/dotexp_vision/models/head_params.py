@@ -68,7 +68,15 @@ class LinearParams(Params):
 
 _FACTS = Facts(tasks=("classification", "multilabel", "regression"))
 
+
+def mlp_facts(params: MlpParams) -> Facts:
+    """Return a head's tasks, and that its batch norms, which see pooled features, need two examples in a batch."""
+    layers = len(params.hidden) + (0 if params.lin_first else 1)
+    norms = layers if params.first_bn else layers - 1
+    return Facts(tasks=_FACTS.tasks, smallest_batch=2 if norms > 0 or params.bn_final else 1)
+
+
 COMPONENTS = (
-    Component("head", "mlp", MlpParams, "dotexp_vision.models.heads:mlp", _FACTS),
+    Component("head", "mlp", MlpParams, "dotexp_vision.models.heads:mlp", mlp_facts),
     Component("head", "linear", LinearParams, "dotexp_vision.models.heads:linear", _FACTS),
 )

@@ -61,7 +61,8 @@ def survey(name: str) -> dict[str, Any]:
         row["largest"] = network.image_size
     elif not _takes(features, LARGEST):
         row["largest"] = _edge(features, LARGEST, USUAL)
-    return row | ({"after": after} if after else {})
+    single = _single(features.train(), row["smallest"], row.get("largest") or USUAL)
+    return row | ({"after": after} if after else {}) | ({"single": single} if single else {})
 
 
 def _without_numbers(name: str) -> nn.Module:
@@ -134,6 +135,27 @@ def _takes(features: Callable[[Tensor], Tensor], side: int) -> bool:
         return features(torch.zeros(1, 3, side, side, device="meta")).numel() > 0
     except (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError):
         return False
+
+
+def _single(features: nn.Module, smallest: int, largest: int) -> int | None:
+    """Search for the largest image that batch norm refuses to train on alone; None: it refuses none."""
+
+    def trains(side: int) -> bool:
+        try:
+            features(torch.zeros(1, 3, side, side, device="meta"))
+        except ValueError as error:
+            if "more than 1 value per channel" in str(error):
+                return False
+            raise
+        return True
+
+    if trains(smallest):
+        return None
+    refused, taken = smallest, largest
+    while taken - refused > 1:
+        side = (taken + refused) // 2
+        refused, taken = (refused, side) if trains(side) else (side, taken)
+    return refused
 
 
 def _folded(parts: list[str]) -> list[str]:

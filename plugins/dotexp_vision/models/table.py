@@ -25,7 +25,8 @@ class Network(NamedTuple):
     each part that may stay. `late` is the part at which the late half starts: where fastai splits the model if it
     does, else the first whose maps have at most 1/16 of the image's side, as in a ResNet; in a vision transformer, half
     of its blocks. `smallest` and `largest` are the sides of the images that it takes (`largest` None: any). `after` is
-    what its own forward does behind the features. `weights` are torchvision's, `default` is its choice among them.
+    what its own forward does behind the features, `single` the largest side of an image of which a batch norm of the
+    features sees one value a channel (None: of none). `weights` are torchvision's, `default` is its choice among them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Network(NamedTuple):
     default: str
     largest: int | None = None
     after: str | None = None
+    single: int | None = None
 
     @property
     def patch(self) -> int | None:

@@ -17,9 +17,9 @@ from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import planned_device
 from dotexp.engine.build.network import Network, build_network, require_run_fits, run_weights, without_weights
 from dotexp.engine.build.overlaps import find_overlaps
-from dotexp.engine.training.freezing import BATCHNORMS, NORMS
+from dotexp.engine.training.freezing import BATCHNORMS, NORMS, training_mode
 from dotexp.engine.training.guard import optimizer_skips
-from dotexp.experiment.experiment import Device, Model, Runtime, Stage
+from dotexp.experiment.experiment import Device, Model, Runtime, Stage, Unfreeze, frozen_layers
 from dotexp.language.diagnostics import ComponentError, UsageError
 from dotexp.planning.overlaps import Overlap
 from dotexp.planning.plan import LayerCount
@@ -66,6 +66,29 @@ class Probe:
         part = self.store.get(stage.data, seed).part("train")
         skips = device is Device.cuda and optimizer_skips(stage.optimizer)
         return StageFacts(device, runtime.precision, isinstance(part, TensorPart), skips)
+
+    def refuses_one(self, stage: Stage, model: Model, facts: DataFacts, seed: int) -> str | None:
+        """Name the module whose batch norm cannot train on a batch of one example in a stage; None where all can.
+
+        The model is tried on the meta device where it can be built there; a model that fails otherwise is not judged.
+        """
+        network = _build(without_weights(model), facts)
+        device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+        kept = None if isinstance(stage.freeze, Unfreeze) else stage.freeze.kept
+        training_mode(network, frozen_layers(stage.freeze, model.layers, model.groups), kept)
+        part = self.store.get(stage.data, seed).part("train")
+        entered: list[str] = []
+        for name, module in network.named_modules():
+            if isinstance(module, BATCHNORMS):
+                module.register_forward_pre_hook(lambda _module, _inputs, name=name: entered.append(name))
+        try:
+            batch = next(iter(part.batches(torch.arange(1), 1, None, torch.device("cpu"))))
+            network(*(tensor.to(device) for tensor in batch.inputs))
+        except ValueError as error:
+            return entered[-1] if entered and "more than 1 value per channel" in str(error) else None
+        except Exception:  # a model that the meta device does not know fails in other ways, and so may its training
+            return None
+        return None
 
     def overlaps(self, stages: Sequence[Stage], seed: int) -> Sequence[Overlap]:
         """Find examples that one stage trains on and another holds out; the stages' data has been opened."""

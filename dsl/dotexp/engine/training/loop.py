@@ -39,7 +39,7 @@ from dotexp.sdk.seeds import Draw, derive
 class Machinery:
     """What a loop needs to know of the machine: device, autocast, seeding of a step, workers of the data.
 
-    With `split`, a batch that does not fit into memory is taken in pieces, and `split` hears of their size. With
+    With `split`, a batch that does not fit into memory is taken in micro-batches; `split` hears of their size. With
     `scaled`, the loss is scaled for the backward pass, as f16 needs.
     """
 
@@ -102,7 +102,7 @@ class StageLoop:
         )
 
     def _choose_gradient(self) -> None:
-        """Take a batch in pieces where it may not fit into memory, or the gradient of several batches where asked."""
+        """Choose micro-batches where a batch may not fit into memory, or gradient accumulation where asked for."""
         stage, machinery, backward = self.stage, self.machinery, self._backward
         change, cast = self.callbacks.change_batch, machinery.cast
         if machinery.split is not None:
