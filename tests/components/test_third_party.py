@@ -249,5 +249,82 @@ def test_installed_trackers_hear_a_run_in_pluggys_order_and_cannot_fail_it(site:
     install(site, {"zebra_chart/__init__.py": CHART}, "zebra_chart")
     done = runner(site, "run", "plain.exp", "--set", "stage.train.fit.epochs=1", "--no-report")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:3] == ["before 1", "inside 1", "after 1"]
+    heard = ("before 1", "inside 1", "after 1")
+    assert [line for line in done.stderr.splitlines() if line in heard] == list(heard)
+    assert not any(line in heard for line in done.stdout.splitlines())
     assert "warning: plugin acme_tracker of acme_tracker 1.2 fails in dotexp_run_ended: ConnectionError" in done.stderr
+
+
+CHATTY_FACE = """
+import ctypes, os, subprocess, sys
+from click import echo
+from dotexp import Component, OptimizerFacts, OptimizerParams, Positional, hookimpl
+
+def chat(place):
+    print("print", place)
+    sys.stdout.write(f"write {place}\\n")
+    sys.stdout.buffer.write(f"buffer {place}\\n".encode())
+    sys.__stdout__.flush()
+    echo(f"click {place}")
+    os.write(1, f"descriptor {place}\\n".encode())
+    libc = ctypes.CDLL(None)
+    libc.puts(f"libc {place}".encode())
+    libc.fflush(None)
+    subprocess.run([sys.executable, "-c", f"print('child {place}')"], check=True)
+
+chat("import")
+
+class ChattyParams(OptimizerParams):
+    \"\"\"An optimizer that chats.\"\"\"
+
+def facts(params):
+    chat("facts")
+    return OptimizerFacts()
+
+@hookimpl
+def dotexp_components():
+    chat("hook")
+    return [Component("optimizer", "chatty", ChattyParams, build="acme_chatty.body:build", facts=facts)]
+
+@hookimpl
+def dotexp_run_ended(result):
+    chat("ended")
+"""
+CHATTY_BODY = """
+import torch
+from acme_chatty import chat
+
+chat("body")
+
+class Chatty(torch.optim.SGD):
+    def step(self, closure=None):
+        print("print step")
+        return super().step(closure)
+
+def build(params, groups):
+    chat("build")
+    return Chatty(groups)
+"""
+
+
+def test_what_a_plugin_prints_goes_to_standard_error(site: Path) -> None:
+    install(site, {"acme_chatty/__init__.py": CHATTY_FACE, "acme_chatty/body.py": CHATTY_BODY}, "acme_chatty")
+    (site / "chatty.exp").write_text(PLAIN.replace("optimizer adam", "optimizer chatty"))
+    ways = ("print", "write", "buffer", "click", "descriptor", "libc", "child")
+    for arguments, places in (
+        (["check", "chatty.exp", "--json"], ("import", "hook", "facts")),
+        (["plugins", "--json"], ("import", "hook")),
+        (["show", "adam", "--json"], ("import", "hook")),
+        (["predict", "--help"], ("import", "hook")),
+        (["plan", "chatty.exp", "--json"], ("facts",)),
+        (["run", "chatty.exp", "--json", "--no-report"], ("facts", "body", "build", "ended")),
+    ):
+        done = runner(site, *arguments)
+        assert done.returncode == 0, done.stderr
+        if "--json" in arguments:
+            json.loads(done.stdout)
+        else:
+            assert done.stdout.startswith("Usage: ")
+        for said in (f"{way} {place}" for way in ways for place in places):
+            assert said in done.stderr and said not in done.stdout, (arguments, said)
+    assert "print step" in done.stderr

@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from dotexp.cli.session import Session
-from dotexp.cli.streams import standard_streams
+from dotexp.cli.streams import keep_standard_output_apart, standard_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("dotexp.cli.check", "Say what is wrong with specs, opening no data."),
@@ -134,6 +134,7 @@ def main() -> None:
     # Threads that spin while they wait are many times slower where another program wants the cores, too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for pydantic's own takes a tenth of a check
+    keep_standard_output_apart()
     code = call(sys.argv[1:])
     if light:
         os._exit(code)  # the streams are flushed, and taking every module down again takes a fifth of a check's time

@@ -2,14 +2,19 @@
 
 What a command prints is not its work: a pipe that is closed, a terminal that is gone or a disk that is full must not
 end a run. A stream that has failed once drops what comes after, and its `failure` says why.
+
+Standard output is for what the command line prints, which programs read. What other code prints, such as a plugin that
+is imported or called, goes to standard error.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TextIO, cast
 
 SUBSTITUTES = str.maketrans(
@@ -86,6 +91,63 @@ class Stream:
         return getattr(self._stream, name)
 
 
+class Answers(Stream):
+    """Standard output: takes what the command line prints, and passes on to `other` what anything else does."""
+
+    def __init__(self, stream: TextIO | None, other: Stream) -> None:
+        super().__init__(stream)
+        self._other = other
+
+    def write(self, text: str) -> int:
+        """Write text of the command line; text of another module goes to the other stream."""
+        return super().write(text) if _written_by_the_command_line() else self._other.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        own = super().__getattr__(name)
+        return own if name != "buffer" else self._other.buffer
+
+
+def _written_by_the_command_line() -> bool:
+    """Whether the caller of `write` is dotexp.cli, by itself or through a library that prints for it."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _package(frame) in _PRINTERS:
+        frame = frame.f_back
+    return frame is None or _package(frame) == "dotexp.cli"
+
+
+_PRINTERS = ("click", "rich")
+
+
+def _package(frame: FrameType) -> str:
+    """Return the package of a frame's module: of dotexp's own with the folder."""
+    names = str(frame.f_globals.get("__name__", "")).split(".")
+    return ".".join(names[: 2 if names[0] == "dotexp" else 1])
+
+
+def keep_standard_output_apart() -> None:
+    """Give standard output a descriptor of its own, so that what a library in C or a subprocess prints to descriptor 1
+    goes to standard error."""
+    stream = sys.stdout
+    if os.name == "nt" or not isinstance(stream, io.TextIOWrapper) or stream is not sys.__stdout__:
+        return
+    try:
+        stream.flush()
+        own = os.fdopen(os.dup(stream.fileno()), "wb")
+    except (OSError, ValueError):  # closed, or no file
+        return
+    apart = io.TextIOWrapper(
+        own, stream.encoding, stream.errors, "\n", line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )  # fmt: skip
+    try:
+        os.dup2(2, stream.fileno())
+    except OSError:  # standard error is closed
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+    sys.stdout = sys.__stdout__ = apart  # type: ignore[misc]
+
+
 def substituted(text: str, encoding: str) -> str:
     """Replace what an encoding does not have: by a substitute where there is one, else by an escape such as \\u0416."""
 
@@ -114,7 +176,8 @@ def output_failed() -> bool:
 def standard_streams() -> Iterator[tuple[Stream, Stream]]:
     """Put safe streams in the place of standard output and error."""
     before = (sys.stdout, sys.stderr)
-    out, err = Stream(before[0]), Stream(before[1])
+    err = Stream(before[1])
+    out = Answers(before[0], err)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     with _blocking(before):
         try:
