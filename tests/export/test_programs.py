@@ -137,6 +137,27 @@ def test_an_onnx_model_names_its_batch_inputs_and_labels(digits: RunFolder, film
     assert [each.name for each in pairs.get_inputs()] == ["users", "items"]
 
 
+def test_weights_too_large_for_one_onnx_file_are_in_another_beside_it(
+    digits: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dotexp.export import onnx
+
+    whole = Workspace().export(digits, "onnx", tmp_path / "whole.onnx")
+    monkeypatch.setattr(onnx, "_LARGEST", 1_000_000)
+    parted = Workspace().export(digits, "onnx", tmp_path / "parted.onnx")
+    model, data = tmp_path / "parted.onnx", tmp_path / "parted.onnx.data"
+    assert model.stat().st_size < 1_000_000 < data.stat().st_size
+    assert parted.bytes == model.stat().st_size + data.stat().st_size and parted.difference == whole.difference
+    answers = [onnx.session_answer(path)(images(32)) for path in (tmp_path / "whole.onnx", model)]
+    assert torch.equal(*answers)
+    small = Workspace().export(digits, "onnx", tmp_path / "small.onnx", quantize="int8")
+    assert small.bytes < parted.bytes / 2
+    model.unlink()
+    with pytest.raises(dotexp.UsageError, match=r"parted\.onnx\.data exists already"):
+        Workspace().export(digits, "onnx", model)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["parted.onnx.data", "small.onnx", "whole.onnx"]
+
+
 def test_outputs_that_differ_fail_and_leave_no_file(
     digits: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

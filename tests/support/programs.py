@@ -85,10 +85,10 @@ def largest_differences(
     module = exported.module()
     found = [compare(lambda given: module(*given).detach(), model, inputs, Format.torch, TOLERANCE)]
     if folder is not None:
-        from dotexp.export.onnx import session_answer, to_onnx
+        from dotexp.export.onnx import save, session_answer, to_onnx
 
         path = folder / "model.onnx"
-        path.write_bytes(to_onnx(exported).SerializeToString())
+        save(to_onnx(exported), path)
         found.append(compare(session_answer(path), model, inputs, Format.onnx, TOLERANCE))
     return found
 

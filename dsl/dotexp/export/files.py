@@ -1,4 +1,4 @@
-"""Files of an export: a new folder filled aside and moved into place."""
+"""Files of an export: new folders and files, written aside and moved into place."""
 
 from __future__ import annotations
 
@@ -31,21 +31,25 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write a file at, moved to `path` when the block ends and removed where it raises.
+def new_files(path: Path) -> Iterator[Path]:
+    """Yield a path to write a file at, and others beside it whose names begin with its own; move them all into place.
 
-    Raises UsageError where `path` exists or cannot be made.
+    The file itself is moved last: where it is, the others are. Raises UsageError where one exists or cannot be made.
     """
     require_new(path)
     aside = path.with_name(f".{token_hex(6)}.{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        os.rename(aside, path)
+        aside.mkdir(parents=True)
+        yield aside / path.name
+        others = [each for each in aside.iterdir() if each.name != path.name]
+        for each in others:
+            require_new(path.with_name(each.name))
+        for each in (*others, aside / path.name):
+            os.rename(each, path.with_name(each.name))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def require_new(path: Path) -> None:

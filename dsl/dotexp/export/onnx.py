@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotexp.export.bundle import describe
-from dotexp.export.files import new_file
+from dotexp.export.files import new_files
 from dotexp.export.formats import Exported, Format, Quantized
 from dotexp.export.measuring import Answer, cost
 from dotexp.export.predictor import Predictor
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 OUTPUT = "predictions"
 _LARGEST = 2_000_000_000
-"""Bytes of weights that one file may hold."""
+"""Bytes of weights that a model's own file may hold; more are in a file beside it."""
 
 
 def write_onnx(predictor: Predictor, samples: Samples, path: Path, quantized: Quantized | None = None) -> Exported:
     """Write an ONNX model for batches of any size, run it under onnxruntime, and compare it with the model.
 
     Quantised, its weights are 8-bit numbers, and what they are multiplied with is rounded to 8 bits as it comes.
+    Weights of more than 2 GB are in a file beside the model, named as it is with `.data` after.
     Raises RunError where the model cannot be exported, or its outputs differ and it is not quantised.
     """
-    with new_file(path) as file:
+    with new_files(path) as file:
         restored = predictor.restored
         proto = to_onnx(export_program(make_program(restored.network, restored.loss), samples))
         _write(proto, file, describe(predictor, samples))
@@ -44,7 +45,7 @@ def write_onnx(predictor: Predictor, samples: Samples, path: Path, quantized: Qu
         metrics = cost(predictor, answer, quantized)
         if quantized is not None:
             _write(proto, file, describe(predictor, samples, quantized, metrics))
-        size = file.stat().st_size
+        size = sum(each.stat().st_size for each in file.parent.iterdir())
     return Exported(path, Format.onnx, size, len(samples.outputs), largest, quantized, metrics)
 
 
@@ -53,7 +54,17 @@ def _write(proto: Any, file: Path, about: Mapping[str, Any]) -> None:
     del proto.metadata_props[:]
     note = proto.metadata_props.add()
     note.key, note.value = METADATA, json.dumps(about)
-    file.write_bytes(proto.SerializeToString())
+    save(proto, file)
+
+
+def save(proto: Any, file: Path) -> None:
+    """Write a model: in one file, or where its weights are too large for one, with them in `FILE.data` beside it."""
+    import onnx
+
+    data = file.with_name(f"{file.name}.data")
+    data.unlink(missing_ok=True)
+    beside = sum(len(weight.raw_data) for weight in proto.graph.initializer) > _LARGEST
+    onnx.save_model(proto, file, save_as_external_data=beside, location=data.name)
 
 
 def session_answer(path: Path) -> Answer:
@@ -82,9 +93,6 @@ def to_onnx(program: ExportedProgram) -> Any:
 
     count = len(program.graph_signature.user_inputs)
     names = {1: ["images"], 2: ["users", "items"]}.get(count, [f"input_{place}" for place in range(count)])
-    weights = sum(tensor.nbytes for tensor in program.state_dict.values())
-    if weights > _LARGEST:
-        raise RunError(f"the weights are {weights:,} bytes, and an ONNX file holds {_LARGEST:,}: export to torch")
     try:
         with quiet():
             made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=names, output_names=[OUTPUT])

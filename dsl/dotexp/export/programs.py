@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dotexp.export.bundle import describe
-from dotexp.export.files import new_file
+from dotexp.export.files import new_files
 from dotexp.export.formats import Exported, Format, Quantized
 from dotexp.export.measuring import Answer, cost
 from dotexp.export.predictor import Predictor
@@ -63,7 +63,7 @@ def write_torch(predictor: Predictor, samples: Samples, path: Path, quantized: Q
     half = quantized is not None
     restored = predictor.restored
     exported = export_program(make_program(restored.network, restored.loss, half), samples)
-    with new_file(path) as file:
+    with new_files(path) as file:
         _save(exported, file, describe(predictor, samples))
         answer = _load(file)
         largest = compare(answer, predictor.outputs, samples.inputs, Format.torch, None if half else TOLERANCE)
