@@ -138,7 +138,7 @@ def test_a_split_of_ratings_is_refused_for_images(name: str) -> None:
 def test_a_split_of_images_is_refused_for_ratings() -> None:
     text = RATINGS.replace("latent_ratings", 'ratings("u.data", valid = vision.column("part"))')
     diagnostic = only(text)
-    assert diagnostic.code == "E203" and diagnostic.message == "unknown rating split `column`"
+    assert diagnostic.code == "E203" and diagnostic.message == "plugin `vision` has no rating split `column`"
 
 
 def test_both_have_a_column_of_their_own() -> None:

@@ -10,7 +10,8 @@ CASES = [
     # names
     ("optimizer adam", "optimizer adm", "E203", "adm", "adam"),
     ("head mlp", "head resnet18", "E203", "resnet18", None),
-    ("optimizer adam", "optimizer vision.adam", "E203", "adam", None),
+    ("optimizer adam", "optimizer vision.adam", "E203", "vision", "optimizers"),
+    ("head mlp", "head timm.mlp", "E203", "timm", "vision"),
     ("optimizer adam", "optimizer optimisers.adam", "E203", "optimisers", "optimizers"),
     ("wd = 0.01", "wdd = 0.01", "E204", "wdd", "wd"),
     ("wd = 0.01", "0.01", "E204", "0.01", None),
@@ -176,3 +177,17 @@ def test_what_does_not_change_the_split_may_change_in_a_stage() -> None:
     assert said.message == "`valid` is one for the whole experiment: 0.3, and 0.2 in the stage `second`"
     assert said.help == "`data(…)` in a stage, without a component's name, keeps what it does not change"
     assert faults(IMAGES, "stage.head.data.split_seed=9") == [("E308", "9")]
+
+
+def test_of_a_kind_with_many_components_those_like_the_misspelt_one_are_listed() -> None:
+    diagnostic = only(IMAGES.replace("body resnet18", "body resnet_34"))
+    names = str(diagnostic.help).removeprefix("bodies installed: ").partition(" and ")[0].split(", ")
+    assert diagnostic.message == "unknown body `resnet_34`" and diagnostic.suggestion == "resnet34"
+    assert names[0] == "resnet34" and len(names) == 6
+    assert str(diagnostic.help).endswith(" more, which `spec-runner show body` lists")
+
+
+def test_of_a_plugin_that_lacks_a_component_its_own_are_listed() -> None:
+    diagnostic = only(IMAGES.replace("body resnet18", "body timm.resnet34"))
+    assert diagnostic.message == "plugin `timm` has no body `resnet34`"
+    assert diagnostic.help == "it is called `vision.resnet34`; bodies of timm: timm_body"

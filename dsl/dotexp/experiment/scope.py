@@ -88,8 +88,11 @@ class Scope:
 
         kind, name = words(kinds[0]), call.name.text
         names = [n for k in kinds for n in self.registry.names(k)]
+        if call.owner is not None and name in names:
+            self._of_another(call, call.owner.text, kinds)
+            return
         near, advice = meaning(name, names)
-        help = f"{self.registry.plural(kinds[0])} installed: {', '.join(names) or 'none'}"
+        help = f"{self.registry.plural(kinds[0])} installed: {_some(names, name, kinds[0])}"
         elsewhere = next((c for c in self.registry.components if c.name == name), None)
         if advice:
             help = f"{advice}; {help}"
@@ -100,6 +103,18 @@ class Scope:
         for broken in self.registry.broken:
             help += f"; plugin {broken.name} ({broken.distribution} {broken.version}) does not load: {broken.error}"
         self.collector.report("E203", f"unknown {kind} `{name}`", call.name.span, suggestion=near, help=help)
+
+    def _of_another(self, call: Call, owner: str, kinds: tuple[str, ...]) -> None:
+        """Report a component that another plugin than the one named offers."""
+        name = call.name.text
+        others = [self.registry.provider(c).owner for kind in kinds for c in self.registry.find(kind, name)]
+        own = [n for p in self.registry.providers if owner in (p.name, p.owner) for k in kinds for n in p.names(k)]
+        message = f"plugin `{owner}` has no {words(kinds[0])} `{name}`"
+        help = f"it is called {' or '.join(f'`{other}.{name}`' for other in others)}"
+        if own:
+            help += f"; {self.registry.plural(kinds[0])} of {owner}: {_some(own, name, kinds[0])}"
+        near = others[0] if len(others) == 1 else None
+        self.collector.report("E203", message, (call.owner or call.name).span, suggestion=near, help=help)
 
     def _unknown_owner(self, call: Call, owner: str) -> None:
         assert call.owner is not None
@@ -116,6 +131,22 @@ class Scope:
             suggestion=closest(owner, owners),
             help=f"plugins installed: {', '.join(owners)}",
         )
+
+
+def _some(names: Sequence[str], like: str, kind: str) -> str:
+    """List names; of more than fit on a screen's line those most like the one that was written."""
+    if len(names) <= _LISTED:
+        return ", ".join(names) or "none"
+    from difflib import get_close_matches
+
+    near = get_close_matches(like, names, n=_ALIKE, cutoff=0)
+    return f"{', '.join(near)} and {len(names) - len(near)} more, which `spec-runner show {kind}` lists"
+
+
+_LISTED = 20
+"""How many names of a kind are listed at most."""
+_ALIKE = 6
+"""How many are listed where there are more."""
 
 
 def drop_circles(params: Mapping[str, Param], collector: Collector) -> dict[str, Param]:
