@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("dotexp.cli.export", "Export a run's model, to be used elsewhere."),
     "serve": ("dotexp.cli.serve", "Serve a run's model over HTTP."),
     "fmt": ("dotexp.cli.fmt", "Format specs: one layout, comments kept."),
+    "explain": ("dotexp.cli.explain", "Say what a setting is, and where its value comes from."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),
@@ -37,7 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Every command: its module, whose `command` it is, and what it does."""
 
 
-LIGHT = ("check", "fmt", "resolve", "show", "plugins", "schema", "new")
+LIGHT = ("check", "fmt", "explain", "resolve", "show", "plugins", "schema", "new")
 """Commands that take a moment and need little memory."""
 
 

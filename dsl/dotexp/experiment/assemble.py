@@ -29,6 +29,7 @@ def assemble(merged: Merged, drafts: Drafts) -> Experiment | None:
     """Check everything that can be checked, and make the experiment; None, with the faults reported, if there are."""
     collector = drafts.binder.scope.collector
     _require(merged, collector)
+    _note_places(merged, drafts.binder.origins)
     seed = _seed(drafts, merged)
     outline = _outline(merged, drafts)
     check_outline(outline, drafts.binder.origins, collector)
@@ -50,6 +51,17 @@ def assemble(merged: Merged, drafts: Drafts) -> Experiment | None:
         stages=tuple(stages),
         **fields,
     )
+
+
+def _note_places(merged: Merged, origins: dict[str, Span]) -> None:
+    """Note where what no component holds was written."""
+    name, groups = merged.name, merged.groups
+    if name is not None:
+        origins["experiment"] = name.name.span
+    if name is not None and name.description is not None:
+        origins["experiment.description"] = name.description.span
+    if groups is not None:
+        origins["model.groups"] = groups.span
 
 
 def _fields(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +99,8 @@ def _seed(drafts: Drafts, merged: Merged) -> int | None:
     value = drafts.seed or (merged.seed.value if merged.seed else None)
     if value is None:
         return DEFAULT_SEED
-    scope = drafts.binder.scope
+    binder, scope = drafts.binder, drafts.binder.scope
+    binder.origins["seed"], binder.nodes["seed"] = value.span, value
     seed = Converter(scope, lambda call, kinds, path: None).convert(value, Expected(integer=True), "the seed", "seed")
     if not isinstance(seed, int):
         return None
@@ -114,6 +127,8 @@ def _outline(merged: Merged, drafts: Drafts) -> Outline:
 
 def _listing(calls: Sequence[Call], kind: str, place: str, drafts: Drafts) -> tuple[Use | None, ...]:
     made = []
+    if calls:
+        drafts.binder.origins[place] = calls[0].span.to(calls[-1].span)
     for number, call in enumerate(calls):
         draft = drafts.binder.draft(call, (kind,))
         made.append(drafts.binder.bind(draft, f"{place}.{number}").use if draft else None)

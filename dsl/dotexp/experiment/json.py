@@ -42,7 +42,7 @@ def _statements(owner: Experiment | Stage, place: str) -> dict[str, Any]:
         if keyword.form is Form.block and isinstance(owner, Experiment):
             rows[keyword.word] = _model(owner.model)
         elif keyword.field:
-            rows[keyword.word] = _value(getattr(owner, keyword.field))
+            rows[keyword.word] = json_value(getattr(owner, keyword.field))
     return rows
 
 
@@ -50,20 +50,21 @@ def _model(model: Model) -> dict[str, Any]:
     parts = (*in_place(MODEL, Form.component), *in_place(TOP, Form.block))
     uses = {each.word: getattr(model, each.field) for each in parts}
     return {
-        **{word: _value(use) for word, use in uses.items() if use is not None},
+        **{word: json_value(use) for word, use in uses.items() if use is not None},
         "groups": [{"name": group.name, "layers": list(group.layers)} for group in model.groups],
     }
 
 
-def _value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """Return a parameter's value, a component or a list of them as JSON."""
     if isinstance(value, Use):
-        return {"name": value.name, "provider": value.component.provider, "params": _value(value.params)}
+        return {"name": value.name, "provider": value.component.provider, "params": json_value(value.params)}
     if isinstance(value, BaseModel):
-        return {name: _value(item) for name, item in value}
+        return {name: json_value(item) for name, item in value}
     if isinstance(value, Path):
         return os.path.abspath(value)
     if isinstance(value, tuple):
-        return [_value(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, dict):
-        return {key: _value(item) for key, item in value.items()}
+        return {key: json_value(item) for key, item in value.items()}
     return value

@@ -13,8 +13,12 @@ _SHOWN = 4
 
 
 def path_hint(path: Sequence[str], drafts: Drafts) -> str:
-    """Return advice on a path that does not exist: the paths with its ending, else the most similar path."""
-    paths = list(_paths(drafts))
+    """Return advice on an override's path that does not exist."""
+    return similar_paths(path, list(_paths(drafts)))
+
+
+def similar_paths(path: Sequence[str], paths: Sequence[str]) -> str:
+    """Return advice on a path that does not exist: those of `paths` with its ending, else the most similar one."""
     last, advice = meaning(path[-1], {each.rpartition(".")[2] for each in paths})
     found = _ending_in(path, paths) or (_ending_in((*path[:-1], last), paths) if last else [])
     near = closest(".".join(path), paths)

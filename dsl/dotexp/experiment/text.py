@@ -107,9 +107,17 @@ def use_text(use: Use) -> str:
     return _flat(_use("", use))
 
 
-def value_text(value: Any) -> str:
-    """Write a parameter's value as the language does, on one line."""
-    return _flat(_value("", value))
+def value_text(value: Any, short: bool = False) -> str:
+    """Write a parameter's value as the language does, on one line.
+
+    A `short` component is its bare name and the parameters whose value is not their default.
+    """
+    return _flat(_value("", value, short))
+
+
+def groups_text(groups: Sequence[LayerGroup]) -> str:
+    """Write learning-rate groups as behind `groups`."""
+    return ", ".join(_flat(_group(group)) for group in groups)
 
 
 def _flat(item: Item) -> str:
@@ -117,25 +125,31 @@ def _flat(item: Item) -> str:
     return item.flat
 
 
-def _use(lead: str, use: Use) -> Item:
+def _use(lead: str, use: Use, short: bool = False) -> Item:
     owner = owner_of(use.component.provider)
-    name = f"{owner}.{use.name}" if owner and owner != "dotexp" else use.name
-    arguments = _arguments(use.params)
+    name = f"{owner}.{use.name}" if owner and owner != "dotexp" and not short else use.name
+    arguments = _arguments(use.params, short)
     return Item(f"{lead}{name}", Bracket(Brackets.arguments, arguments) if arguments else None)
 
 
-def _arguments(params: BaseModel) -> list[Item]:
-    return [_value(f"{name} = ", value) for name, value in params]
+def _arguments(params: BaseModel, short: bool = False) -> list[Item]:
+    shown = ((name, value) for name, value in params if not (short and _is_default(params, name, value)))
+    return [_value(f"{name} = ", value, short) for name, value in shown]
 
 
-def _value(lead: str, value: Any) -> Item:
+def _is_default(params: BaseModel, name: str, value: Any) -> bool:
+    field = type(params).model_fields[name]
+    return not field.is_required() and bool(value == field.get_default(call_default_factory=True, validated_data={}))
+
+
+def _value(lead: str, value: Any, short: bool = False) -> Item:
     match value:
         case Use():
-            return _use(lead, value)
+            return _use(lead, value, short)
         case tuple() | list():
-            return Item(lead, Bracket(Brackets.list, [_value("", item) for item in value]))
+            return Item(lead, Bracket(Brackets.list, [_value("", item, short) for item in value]))
         case dict():
-            entries = [_value(f"{_quoted(key)} = ", item) for key, item in value.items()]
+            entries = [_value(f"{_quoted(key)} = ", item, short) for key, item in value.items()]
             return Item(lead, Bracket(Brackets.map, entries))
     return Item(f"{lead}{_plain(value)}")
 
