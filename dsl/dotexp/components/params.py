@@ -5,7 +5,9 @@ from enum import Enum
 from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.fields import FieldInfo
 
+from dotexp.language.effects import Effect
 from dotexp.record import Record
 
 
@@ -61,6 +63,21 @@ class OfKind(Record):
     """Marks which kind of component a `Use` must be: `Annotated[Use, OfKind("transform")]`."""
 
     kind: str
+
+
+class Affects(Record):
+    """Marks what another value of a parameter does to a run, where that is less than to change the weights.
+
+    `memory: Annotated[float, Affects(Effect.speed)]`; `note` says what it does besides. `diff` shows both.
+    """
+
+    effect: Effect
+    note: str = ""
+
+
+def effect_of(field: FieldInfo) -> Affects:
+    """Return what another value of a parameter does to a run: it changes the weights, unless it is marked."""
+    return next((mark for mark in field.metadata if isinstance(mark, Affects)), Affects(Effect.weights))
 
 
 class OncePerExperiment(Record):

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from dotexp.components.component import Use
 from dotexp.components.facts import LayerGroup
-from dotexp.components.params import Params
+from dotexp.components.params import Affects, Params
+from dotexp.language.effects import Effect
 from dotexp.language.keywords import TOP, Form, in_place
 from dotexp.record import Record
 
@@ -80,33 +82,45 @@ class RewriteName(StrEnum):
     async_loss_check = "async_loss_check"
 
 
+_SPEED = Affects(Effect.speed)
+_ROUNDING = Affects(Effect.speed, "sums are rounded otherwise")
+
+
 class Runtime(Params):
     """How a run uses the machine."""
 
-    device: Device = Field(Device.auto, description="where to compute: auto takes CUDA, else MPS, else the CPU")
+    device: Annotated[Device, _ROUNDING] = Field(
+        Device.auto, description="where to compute: auto takes CUDA, else MPS, else the CPU"
+    )
     precision: Precision = Field(
         Precision.f32, description="f32, or bf16 or f16 in the forward pass by autocast; f16 scales the loss"
     )
-    workers: int = Field(0, ge=0, le=256, description="processes that prepare data which is not held in memory")
-    threads: int | None = Field(
+    workers: Annotated[int, _SPEED] = Field(
+        0, ge=0, le=256, description="processes that prepare data which is not held in memory"
+    )
+    threads: Annotated[int | None, _ROUNDING] = Field(
         None, ge=1, le=1024, description="threads of an operation on the CPU; none: torch's own"
     )
-    checkpoint_minutes: float = Field(
+    checkpoint_minutes: Annotated[float, _SPEED] = Field(
         5.0, gt=0, le=10080, description="save the run's state after so many minutes, beside the ends of epochs"
     )
-    checkpoint_steps: int | None = Field(
+    checkpoint_steps: Annotated[int | None, _SPEED] = Field(
         None,
         ge=1,
         le=10**9,
         description="save the run's state after so many steps of a stage, too; none: by time alone",
     )
-    keep_checkpoints: int = Field(2, ge=1, le=10**6, description="newest checkpoints to keep")
-    keep_best: bool = Field(True, description="keep the checkpoint of the lowest validation loss, too")
+    keep_checkpoints: Annotated[int, _SPEED] = Field(2, ge=1, le=10**6, description="newest checkpoints to keep")
+    keep_best: Annotated[bool, _SPEED] = Field(
+        True, description="keep the checkpoint of the lowest validation loss, too"
+    )
     on_oom: OnOom = Field(
         OnOom.stop,
         description="a batch that does not fit into memory: stop, or split it (batch norm sees micro-batches)",
     )
-    without: tuple[RewriteName, ...] = Field((), description="rewrites that `plan` shows and that are not wanted")
+    without: Annotated[tuple[RewriteName, ...], _SPEED] = Field(
+        (), description="rewrites that `plan` shows and that are not wanted"
+    )
 
 
 class Model(Record):

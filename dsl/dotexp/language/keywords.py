@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from dotexp.language.effects import Effect
+
 TOP, MODEL, STAGE = "top", "model", "stage"
 """Places of statements: a file, and the blocks of a model and of a stage."""
 
@@ -50,7 +52,7 @@ class Keyword(NamedTuple):
     Of a statement of components, `kind` is the components' kind, `default` the component in force where none is
     named, `field` the field of `Experiment` and `Stage` (or `Model`) that holds them, and `path` their place in
     `--set`. `takes` and `usage` stand where the form does not say enough. A `former` spelling still works, with a
-    warning.
+    warning. `effect` is what another value does to a run; a parameter may say otherwise (`Affects`).
     """
 
     word: str
@@ -66,6 +68,7 @@ class Keyword(NamedTuple):
     takes: str = ""
     usage: str = ""
     former: tuple[str, ...] = ()
+    effect: Effect = Effect.weights
 
     @property
     def terminal(self) -> str:
@@ -108,6 +111,7 @@ KEYWORDS: tuple[Keyword, ...] = (
         "experiment", (TOP,), Form.name,
         "the name (ASCII, at most 64 characters: it names the run's folder) and what it is about",
         'experiment pets "what it is about"', required=True, usage='`experiment NAME "…"`',
+        effect=Effect.reporting,
     ),
     Keyword("seed", (TOP,), Form.number, "seed of everything random; 42 unless said", "seed 42", path="seed"),
     Keyword("param", (TOP,), Form.param, "a named constant", "param epochs = 2", usage="`param NAME = VALUE`"),
@@ -131,6 +135,7 @@ KEYWORDS: tuple[Keyword, ...] = (
     Keyword(
         "metrics", (TOP,), Form.listing, "what is measured on the validation set after every epoch",
         "metrics accuracy", kind="metric", field="metrics", path="metrics", takes="a metric",
+        effect=Effect.reporting,
     ),
     Keyword(
         "callbacks", (TOP, STAGE), Form.listing,
@@ -140,6 +145,7 @@ KEYWORDS: tuple[Keyword, ...] = (
     Keyword(
         "report", (TOP,), Form.listing, "sections of the run's `report.html` beside those that every report has",
         "report confusion_matrix", kind="report", field="reports", path="report", takes="a section",
+        effect=Effect.reporting,
     ),
     Keyword(
         "runtime", (TOP,), Form.settings, "device, precision, data workers, threads", "runtime(device = cpu)",

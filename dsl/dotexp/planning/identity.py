@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dotexp.components.params import effect_of
 from dotexp.experiment.experiment import Experiment, Runtime
 from dotexp.experiment.text import as_text
+from dotexp.language.effects import Effect
 
 
 def identity_text(experiment: Experiment) -> str:
@@ -22,4 +24,6 @@ def start_text(experiment: Experiment, index: int) -> str:
 
 
 def _numeric(runtime: Runtime) -> Runtime:
-    return Runtime(precision=runtime.precision, on_oom=runtime.on_oom)
+    """Return the runtime with the settings that change the weights alone; the others have their defaults."""
+    fields = type(runtime).model_fields
+    return Runtime(**{name: value for name, value in runtime if effect_of(fields[name]).effect is Effect.weights})

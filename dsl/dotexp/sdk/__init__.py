@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dotexp.components.tasks import *
     from dotexp.components.templates import *
     from dotexp.language.diagnostics import *
+    from dotexp.language.effects import *
     from dotexp.language.wording import *
     from dotexp.sdk.answers import *
     from dotexp.sdk.callback import *
@@ -44,12 +45,13 @@ HOMES = {
     "dotexp.components.hookspecs": "hookimpl",
     "dotexp.components.kinds": "Kind",
     "dotexp.components.params": (
-        "ForTasks FormerName OfKind OncePerExperiment Params Percent Positional Range former_members"
+        "Affects ForTasks FormerName OfKind OncePerExperiment Params Percent Positional Range former_members"
     ),
     "dotexp.components.queries": "Query QueryOption",
     "dotexp.components.tasks": "Answer Task",
     "dotexp.components.templates": "ComponentTemplate StageTemplate",
     "dotexp.language.diagnostics": "ComponentError DotexpError Problem RunError SpecError UsageError",
+    "dotexp.language.effects": "Effect",
     "dotexp.language.wording": "counted counted_plural range_ends",
     "dotexp.sdk.answers": "numbers one_class several_classes",
     "dotexp.sdk.callback": "Callback EpochRow Training",

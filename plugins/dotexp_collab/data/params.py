@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from dotexp import (
+    Affects,
     Component,
     DataParams,
     DataSignature,
+    Effect,
     OfKind,
     OncePerExperiment,
     Params,
@@ -201,7 +203,7 @@ class MovieLensParams(DataParams):
     path: Path | None = Field(
         None, description="its folder, or the folder that holds or shall hold it; none: dotexp in the user's cache"
     )
-    download: bool = Field(True, description="whether to download what is not there")
+    download: Annotated[bool, Affects(Effect.speed)] = Field(True, description="whether to download what is not there")
     valid: Annotated[Fraction | Count | Split, OncePerExperiment()] = Field(
         0.2, description="ratings to validate with: a fraction, a count, newest(…), leave_last(…) or fold(…)"
     )

@@ -4,7 +4,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
 
-from dotexp import Component, DataSignature, OfKind, OncePerExperiment, Params, Positional, Use
+from dotexp import (
+    Affects,
+    Component,
+    DataSignature,
+    Effect,
+    OfKind,
+    OncePerExperiment,
+    Params,
+    Positional,
+    Use,
+)
 from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Separator
 from pydantic import AfterValidator, Field, model_validator
 
@@ -121,7 +131,9 @@ class TorchvisionDatasetParams(ImageParams):
     root: Annotated[Path | None, Positional()] = Field(
         None, description="the folder that the data set's files are in, or are downloaded into"
     )
-    download: bool = Field(False, description="whether to download what is not there, as torchvision does")
+    download: Annotated[bool, Affects(Effect.speed)] = Field(
+        False, description="whether to download what is not there, as torchvision does"
+    )
     valid: Annotated[Fraction | Count | PartName, OncePerExperiment()] = Field(
         0.2, description="images to validate with: a fraction or count of the training part, or a part's name: test"
     )

@@ -5,7 +5,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from dotexp import Component, DataSignature, ImageDataParams, OfKind, OncePerExperiment, Positional, Range, Use
+from dotexp import (
+    Affects,
+    Component,
+    DataSignature,
+    Effect,
+    ImageDataParams,
+    OfKind,
+    OncePerExperiment,
+    Positional,
+    Range,
+    Use,
+)
 from dotexp.sdk.fields import Count, Fraction
 from pydantic import AfterValidator, Field, model_validator
 
@@ -81,7 +92,7 @@ class ImageParams(ImageDataParams):
     on_bad: OnBad = Field(
         OnBad.error, description="images that cannot be read: error lists them before training, skip leaves them out"
     )
-    memory: float = Field(
+    memory: Annotated[float, Affects(Effect.speed)] = Field(
         2.0, ge=0, le=4096, description="decoded images to hold in memory, at most, in GiB; the others are read anew"
     )
 
