@@ -5,6 +5,7 @@ Opens no image.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,16 @@ from dotexp.sdk.names import composed, is_text, name_notes, printable
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
-from dotexp_vision.data.files import SUFFIXES, Search, has_images, is_hidden, is_system_folder, some
+from dotexp_vision.data.files import SUFFIXES, Search, is_hidden, is_system_folder, some
 from dotexp_vision.data.params import ImageFolderParams
-from dotexp_vision.data.roles import TITLES, is_weak, role_of
+from dotexp_vision.data.roles import TITLES, is_unlabelled, role_of
+from dotexp_vision.data.set_folders import (
+    folders_in,
+    refuse_inner_sets,
+    refuse_level_above,
+    refuse_sets,
+    refuse_sets_in_class,
+)
 from dotexp_vision.data.targets import Example
 
 TRAIN = "train"
@@ -49,7 +57,7 @@ class _Folder:
         train = self._training_folder()
         beside = set(self.named.values()) if train == self.root else set()
         pool = self._examples(train, "path", beside)
-        parts = {part: self._examples(self._part_folder(name, part), part) for part, name in self.named.items()}
+        parts = {part: self._examples(self._part_folder(name, part, train), part) for part, name in self.named.items()}
         classes = sorted({str(example.label) for examples in (pool, *parts.values()) for example in examples})
         names = [example.identity for examples in (pool, *parts.values()) for example in examples]
         notes = (*self.notes, *name_notes(classes, "classes"), *_twins(names), *self.search.left_out.notes())
@@ -58,7 +66,7 @@ class _Folder:
 
     def _training_folder(self) -> Path:
         """Return the folder `train` where there is one that holds what training needs, else the whole folder."""
-        folders = list(_folders(self.root))
+        folders = list(folders_in(self.root))
         others = [one for one in folders if one.name not in self.named.values()]
         train = self.root / TRAIN
         wanted, there = self.params.classes, {composed(one.name) for one in others}
@@ -66,11 +74,11 @@ class _Folder:
             return self.root
         if train in folders:
             one_of_several = bool(self.named) or any(role_of(one.name) for one in others if one != train)
-            if any(True for _ in _folders(train)) or (self.params.label is not None and one_of_several):
+            if any(True for _ in folders_in(train)) or (self.params.label is not None and one_of_several):
                 self.guesses["training set"] = f'"{TRAIN}" (the folder of that name)'
                 self._note_unused([one for one in others if one != train])
                 return train
-        self._refuse_roles(others)
+        refuse_sets(self.root, others, self.params.label is not None, self.named)
         return self.root
 
     def _note_unused(self, folders: Sequence[Path]) -> None:
@@ -81,47 +89,21 @@ class _Folder:
                 use = f': valid = "{name}" or test = "{name}" would use it' if role_of(folder.name) else ""
                 self.notes.append(f"the folder `{name}` beside `{TRAIN}` is not used ({_images(count)}){use}")
 
-    def _refuse_roles(self, folders: Sequence[Path]) -> None:
-        """Raise ComponentError where a folder that would be a class looks like a set of the data."""
-        looks = [one for one in folders if role_of(one.name)]
-        if len(looks) == 1 and not self.named and _may_be_class(looks[0]):
-            return
-        if not looks:
-            return
-        is_or_are = "looks like a" if len(looks) == 1 else "look like"
-        titles = " and ".join(dict.fromkeys(TITLES[str(role_of(one.name))] for one in looks))
-        names = " and ".join(f"`{printable(one.name)}`" for one in looks)
-        would = "and would be a class" if len(looks) == 1 else "and would be classes"
-        raise ComponentError(
-            f"in {self.root}, {names} {is_or_are} {titles}, {would}", "path", self._answers(folders, looks)
-        )
-
-    def _answers(self, folders: Sequence[Path], looks: Sequence[Path]) -> str:
-        answers = []
-        for one in looks:
-            role, name = str(role_of(one.name)), printable(one.name)
-            if role == "train":
-                answers.append(f"call the folder of the training set `{TRAIN}`")
-            elif role not in self.named:
-                answers.append(f'{role} = "{name}" uses `{name}` as the {TITLES[role]}')
-        if self.params.label is None:
-            classes = [printable(one.name) for one in folders if one not in looks] or [one.name for one in looks]
-            listed = ", ".join(f'"{name}"' for name in classes[:3]) + (", …" if len(classes) > 3 else "")
-            answers.append(f"classes = [{listed}] says which folders are classes")
-        else:
-            answers.append("or give the path of one of them")
-        return "; ".join(answers)
-
-    def _part_folder(self, name: str, part: str) -> Path:
+    def _part_folder(self, name: str, part: str, train: Path) -> Path:
         folder = self.root / name
         if not folder.is_dir():
-            there = ", ".join(printable(entry.name) for entry in _folders(self.root)) or "none"
+            there = ", ".join(printable(entry.name) for entry in folders_in(self.root)) or "none"
             raise ComponentError(f"{self.root} has no folder `{name}`", part, f"folders there: {there}", code="E401")
+        if folder.samefile(train):
+            raise ComponentError(f"{folder} is the training set, and cannot be the {TITLES[part]}, too", part)
         return folder
 
     def _examples(self, folder: Path, field: str, beside: set[str] | None = None) -> tuple[Example, ...]:
         if self.params.label is not None:
             found = list(self._by_pattern(self.params.label, folder, beside or set()))
+            if field == "path":
+                names = [os.path.relpath(self.root / example.identity, folder) for example in found]
+                refuse_inner_sets(folder, names, field, whole=False)
         else:
             found = list(self._by_folder(folder, beside or set(), field))
         if not found:
@@ -131,7 +113,7 @@ class _Folder:
 
     def _by_folder(self, folder: Path, beside: set[str], field: str) -> Iterator[Example]:
         wanted = self.params.classes
-        places = [one for one in _folders(folder) if one.name not in beside]
+        places = [one for one in folders_in(folder) if one.name not in beside]
         for place in sorted(places, key=Path.is_symlink):
             self.search.reserve(place)
         _require_text(places, field)
@@ -140,31 +122,29 @@ class _Folder:
             raise ComponentError(
                 f"{folder} has no folder {some(lacking)}", "classes", f"folders there: {_names(places)}"
             )
-        spellings: dict[str, str] = {}
-        held: dict[str, set[str]] = {}
         self._note_loose(folder)
-        for place in places:
+        chosen = [one for one in places if wanted is None or composed(one.name) in map(composed, wanted)]
+        for other in (one for one in places if one not in chosen):
+            self._note_other_class(other)
+        files = {one: self.search.images(one) for one in chosen}
+        for place, paths in files.items():
+            below = {part for path in paths for part in path.relative_to(place).parts[:-1]}
+            refuse_sets_in_class(place, field, below, alone=sum(map(bool, files.values())) == 1)
+        if wanted is None:
+            self.notes += refuse_level_above(folder, places, field)
+            unlabelled = [one.name for one in places if is_unlabelled(one.name)]
+            self.notes += [f"the folder `{printable(name)}` is taken for a class" for name in unlabelled]
+        spellings: dict[str, str] = {}
+        for place, paths in files.items():
             label = composed(place.name)
-            if wanted is not None and label not in map(composed, wanted):
-                self._note_other_class(place)
-                continue
             if spellings.setdefault(label, place.name) != place.name:
                 self.notes.append(
                     f"two folders of {folder} are called `{label}`, in two Unicode forms: they are one class"
                 )
-            _refuse_sets_in_class(place, field)
-            held[label] = {inner.name for inner in _folders(place)}
-            files = self.search.images(place)
-            if not files and field == "path":
+            if not paths and field == "path":
                 raise ComponentError(f"the class `{label}` has no images: {place}", field, self._cure(place))
-            for path in files:
+            for path in paths:
                 yield Example(path.relative_to(self.root).as_posix(), label)
-        alike = set.intersection(*held.values()) if len(held) > 1 else set()
-        if len(alike) > 1:
-            same = some(sorted(alike), 3)
-            self.notes.append(
-                f"the folders of the classes hold folders of the same names, which are no classes: {same}"
-            )
 
     def _note_loose(self, folder: Path) -> None:
         """Note images outside the folders of classes, and those in folders that are hidden or a system's."""
@@ -233,21 +213,8 @@ def _twins(names: Sequence[str]) -> Iterator[str]:
         yield f"several files have one name in different Unicode forms, and all are taken: {some(twins, 3)}"
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """Yield the folders in a folder that may be classes or sets of the data, sorted."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not is_hidden(entry.name) and not is_system_folder(entry.name):
-            yield entry
-
-
 def _images(count: int) -> str:
     return f"{count} image{'s' * (count > 1)}"
-
-
-def _may_be_class(folder: Path) -> bool:
-    """Return whether a folder named as a set may be a class all the same: `train` beside `bus` and `car`."""
-    named_as_class = role_of(folder.name) == "train" or is_weak(folder.name)
-    return named_as_class and not any(map(has_images, _folders(folder)))
 
 
 def _names(folders: Sequence[Path]) -> str:
@@ -269,13 +236,3 @@ def refuse_undecodable(names: Sequence[str]) -> None:
         is_or_are = "in 1 name it is" if len(names) == 1 else f"in {len(names)} names it is"
         message = f"the class is in the files' names, and {is_or_are} not UTF-8 text: {some(names, 5)}"
         raise ComponentError(message, "label", "rename the file" + "s" * (len(names) > 1))
-
-
-def _refuse_sets_in_class(place: Path, field: str) -> None:
-    """Raise ComponentError where a class holds folders that look like the sets of the data."""
-    sets = [one.name for one in _folders(place) if role_of(one.name)]
-    if any(role_of(name) != "train" and not is_weak(name) for name in sets) or len(set(map(role_of, sets))) > 1:
-        names = " and ".join(f"`{printable(name)}`" for name in sets)
-        look = "looks like a set" if len(sets) == 1 else "look like sets"
-        message = f"the class `{printable(place.name)}` holds {names}, which {look} of the data"
-        raise ComponentError(message, field, f"the sets stand outside: {sets[0]}/{printable(place.name)}")

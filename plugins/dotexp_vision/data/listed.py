@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dotexp import ComponentError, DataContext, Use
-from dotexp.sdk.names import composed, is_text, name_notes, printable
+from dotexp.sdk.names import composed, is_text, name_notes
 from dotexp.sdk.tables import read_lines
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
-from dotexp_vision.data.files import SUFFIXES, Search, has_images, is_hidden, some
+from dotexp_vision.data.files import SUFFIXES, Search, some
 from dotexp_vision.data.folder import label_in, refuse_undecodable
 from dotexp_vision.data.label_table import YES, LabelTable, checked_pattern, split_label
 from dotexp_vision.data.list_params import ImageListParams
 from dotexp_vision.data.lookup import FileNames
-from dotexp_vision.data.roles import TITLES, is_weak, role_of
+from dotexp_vision.data.roles import TITLES, role_of
+from dotexp_vision.data.set_folders import refuse_inner_sets
 from dotexp_vision.data.targets import Example, names_in
 
 
@@ -51,6 +52,9 @@ class _List:
             parts[part] = list(self._held_out(held_out, part))
             self._take(parts[part], part)
         self._leave_out_marked()
+        if self.table is None:
+            names = [os.path.relpath(self.root / identity, self.params.table) for identity in self.pool]
+            refuse_inner_sets(self.params.table, names, "table", whole=True)
         held = {part: _sorted(of_part) for part, of_part in parts.items()}
         pool = _sorted(self.pool.values())
         if self.params.task != "regression":
@@ -82,8 +86,6 @@ class _List:
             raise ComponentError(
                 f"{folder} is a folder of images, and nothing says what their labels are", field, wanted
             )
-        if field == "table":
-            self._refuse_sets(folder)
         pattern = checked_pattern(self.params.label)
         examples: list[Example] = []
         nameless: list[str] = []
@@ -104,19 +106,6 @@ class _List:
         if not examples:
             raise ComponentError(f"{folder} has no images", field, f"they end in {', '.join(sorted(SUFFIXES))}")
         return examples
-
-    def _refuse_sets(self, folder: Path) -> None:
-        """Raise ComponentError for a folder in the folder that looks like a set to hold out, and is not held out."""
-        held_out = {path.resolve() for path in (self.params.valid, self.params.test) if isinstance(path, Path)}
-        for inner in sorted(folder.iterdir()):
-            role = role_of(inner.name)
-            if role in (None, "train") or is_weak(inner.name) or is_hidden(inner.name) or not inner.is_dir():
-                continue
-            if inner.resolve() not in held_out and has_images(inner):
-                name = printable(inner.name)
-                message = f"in {folder}, `{name}` looks like a {TITLES[str(role)]}, and its images would be trained"
-                help = f'{role} = "{printable(str(inner))}" holds it out; or give the path of one of the folders'
-                raise ComponentError(message, "table", help)
 
     def _by_column(self, use: Use, part: str) -> list[Example]:
         """Take the rows, of those not held out yet, whose column holds 1, true or the part's own name."""

@@ -22,6 +22,10 @@ _FILLERS = frozenset(
         *("is", "in", "the", "of", "my", "all", "new", "small", "large", "full", "cropped", "resized", "processed"),
     }
 )
+_NUMBERED = re.compile(r"(cv|k?fold|split|part|subset|set|chunk|shard|batch|round|session)[-_ ]?\d+", re.IGNORECASE)
+_UNLABELLED = frozenset(
+    {"unlabeled", "unlabelled", "unsup", "unsupervised", "nolabel", "nolabels", "unannotated", "unclassified"}
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -37,6 +41,28 @@ def role_of(name: str) -> str | None:
     roles = {role for word in words if (role := _role(word)) is not None}
     others = [word for word in words if _role(word) is None and word not in _FILLERS]
     return roles.pop() if len(roles) == 1 and not others else None
+
+
+def beside_class(name: str) -> tuple[str, str] | None:
+    """Return the set and the class that a name such as `train_cat` or `dog-test` holds both; None for any other."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if len(words) < 2:
+        return None
+    for at in (0, -1):
+        if (role := _role(words[at])) is not None:
+            rest = words[1:] if at == 0 else words[:-1]
+            return None if any(map(_role, rest)) else (role, " ".join(rest))
+    return None
+
+
+def is_numbered_set(name: str) -> bool:
+    """Return whether a name is a numbered piece of the data, such as `fold1`, `split_2` or `part-03`."""
+    return _NUMBERED.fullmatch(name) is not None
+
+
+def is_unlabelled(name: str) -> bool:
+    """Return whether a name says that its images have no class: `unlabeled`, `unsup`."""
+    return re.sub(r"[-_ ]", "", name.lower()) in _UNLABELLED
 
 
 def is_weak(name: str) -> bool:

@@ -153,16 +153,78 @@ def test_sets_within_the_classes_are_refused(tmp_path: Path) -> None:
     assert help == "the sets stand outside: test/cat"
     message, _ = refusal(images(tmp_path / "other", "cat", "cat/Test", "dog"))
     assert "`Test`, which looks like a set" in message
+    message, _ = refusal(images(tmp_path / "below", "cat/2020/test", "cat/2020/train", "dog"))
+    assert "the class `cat` holds `test` and `train`" in message
     assert load(images(tmp_path / "deep", "cat/train", "dog/train")).facts.train == 4
 
 
-def test_a_level_of_folders_above_the_classes_is_noted(tmp_path: Path) -> None:
-    images(tmp_path, "2019/cat", "2019/dog", "2020/cat", "2020/dog")
+@pytest.mark.parametrize("sets", [("2019", "2020"), ("fold1", "fold2"), ("seen", "unseen"), ("prueba", "todo")])
+def test_a_level_of_folders_above_the_classes_is_refused(tmp_path: Path, sets: tuple[str, str]) -> None:
+    images(tmp_path, *(f"{part}/{label}" for part in sets for label in ("cat", "dog")))
+    message, help = refusal(tmp_path)
+    assert f"the folders `{sets[0]}`, `{sets[1]}` hold no images themselves, and folders of the same names" in message
+    assert f'classes = ["{sets[0]}", "{sets[1]}"] takes them for classes' in help
+    assert load(tmp_path, classes=sets).facts.classes == sets
+    images(tmp_path, sets[0])  # with images of their own, they are classes
+    assert load(tmp_path).facts.classes == sets
+
+
+def test_many_classes_may_hold_folders_of_the_same_names(tmp_path: Path) -> None:
+    images(tmp_path, *(f"{name}/{part}" for name in "abcdefghijkl" for part in ("left", "right")), count=1)
     data = load(tmp_path)
-    assert data.facts.classes == ("2019", "2020")
-    assert data.facts.notes == (
-        "the folders of the classes hold folders of the same names, which are no classes: `cat`, `dog`",
+    assert data.facts.classes == tuple("abcdefghijkl")
+    note = data.facts.notes[0]
+    assert "folders of the same names: `left`, `right`; the classes are the 12 folders, not those in them" in note
+    message, _ = refusal(images(tmp_path / "folds", *(f"part_{n}/{c}" for n in range(12) for c in "ab"), count=1))
+    assert "`part_0`, `part_1`, `part_10`, …" in message
+
+
+@pytest.mark.parametrize("above", ["images", "a data set"])
+def test_one_folder_too_many_above_the_sets_or_classes(tmp_path: Path, above: str) -> None:
+    images(tmp_path / "a", *(f"{above}/{part}/{label}" for part in ("train", "val") for label in ("cat", "dog")))
+    message, help = refusal(tmp_path / "a")
+    assert f"{above} holds `train` and `val`, which look like sets of the data, and is no class" in message
+    assert help == f'give its path: "{tmp_path / "a" / above}"'
+    assert trained(load(tmp_path / "a" / above)) == {"train/cat", "train/dog"}
+    message, help = refusal(images(tmp_path / "b", f"{above}/cat", f"{above}/dog"))
+    assert f"holds one folder, `{above}`, whose folders may be the classes" in message
+    assert help == f'give its path: "{tmp_path / "b" / above}"'
+
+
+@pytest.mark.parametrize("form", ["{set}_{label}", "{label}-{set}", "{label} {set}"])
+def test_a_set_and_a_class_in_one_name(tmp_path: Path, form: str) -> None:
+    names = [form.format(set=part, label=label) for part in ("train", "test") for label in ("cat", "dog")]
+    message, help = refusal(images(tmp_path, *names))
+    assert "look like one class in the test set and training set, and would be different classes" in message
+    assert "train/CLASS" in help
+    assert len(load(tmp_path, classes=tuple(names)).facts.classes or ()) == 4
+    images(tmp_path / "one", "train_station", "test_tube")
+    assert load(tmp_path / "one").facts.classes == ("test_tube", "train_station")
+
+
+def test_the_training_set_is_not_held_out(tmp_path: Path) -> None:
+    images(tmp_path, "train/cat", "train/dog", "val/cat", "val/dog")
+    message, _ = refusal(tmp_path, "valid", valid="train")
+    assert message == f"{tmp_path / 'train'} is the training set, and cannot be the validation set, too"
+    message, _ = refusal(tmp_path, "test", test="train")
+    assert "cannot be the test set, too" in message
+
+
+def test_images_without_a_class_are_no_silent_class(tmp_path: Path) -> None:
+    assert load(images(tmp_path, "cat", "dog", "unlabeled")).facts.notes == (
+        "the folder `unlabeled` is taken for a class",
     )
+    assert not load(tmp_path, classes=("cat", "dog", "unlabeled")).facts.notes
+
+
+@pytest.mark.parametrize("inner", ["images/val", "a/b/test2017"])
+def test_sets_deeper_down_are_not_trained_by_a_pattern(tmp_path: Path, inner: str) -> None:
+    images_and_set = named_images(tmp_path, str(Path(inner).parent / "train"), inner)
+    message, help = refusal(images_and_set, label=PATTERN)
+    assert f"`{inner}` looks like a" in message and "its images would be trained" in message
+    above = str((tmp_path / inner).parent)
+    assert f'"{above}" as the path' in help
+    assert trained(load(Path(above), label=PATTERN)) == {"train"}
 
 
 def test_with_a_pattern_the_folder_train_is_the_training_set(tmp_path: Path) -> None:
