@@ -145,7 +145,7 @@ HEAVY = {"torch", "torchvision", "torchmetrics", "timm", "sklearn", "polars"}
 
 LIGHT = [
     ["--help"], ["check", *SPECS], ["check", "--json", *SPECS],
-    ["fmt", "--check", *SPECS], ["explain", "specs/pets.exp"],
+    ["fmt", "--check", *SPECS], ["upgrade", "--check", *SPECS], ["explain", "specs/pets.exp"],
     ["diff", "specs/digits.exp", "specs/digits.exp"], ["resolve", "specs/pets.exp"],
     ["show", "adam"], ["plugins"], ["schema"], ["runs", "ls"], ["--version"],
 ]  # fmt: skip

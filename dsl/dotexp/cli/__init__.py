@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fmt": ("dotexp.cli.fmt", "Format specs: one layout, comments kept."),
     "explain": ("dotexp.cli.explain", "Say what a setting is, and where its value comes from."),
     "diff": ("dotexp.cli.diff", "Say how two specs or runs differ, and what each difference does."),
+    "upgrade": ("dotexp.cli.upgrade", "Replace former names in specs by the current ones."),
     "resolve": ("dotexp.cli.resolve", "Print a spec with everything filled in."),
     "new": ("dotexp.cli.new", "Write a spec to start from."),
     "runs": ("dotexp.cli.runs", "List, show, compare and remove runs."),
@@ -39,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Every command: its module, whose `command` it is, and what it does."""
 
 
-LIGHT = ("check", "fmt", "explain", "diff", "resolve", "show", "plugins", "schema", "new")
+LIGHT = ("check", "fmt", "explain", "diff", "upgrade", "resolve", "show", "plugins", "schema", "new")
 """Commands that take a moment and need little memory."""
 
 
