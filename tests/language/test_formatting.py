@@ -11,12 +11,12 @@ from dotexp.experiment.json import as_json
 from dotexp.experiment.text import as_text
 from dotexp.language.formatting import formatted
 from dotexp.language.layout import WIDEST
-from dotexp.language.lexer import TRIVIA, tokenise
 from dotexp.language.parser import parse, read
 from dotexp.language.source import source_from_text
 from fuzz_inputs import corpus, experiment, text_by_grammar
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import COMMENTS, LINES, comments, respaced
 from paths import REPOSITORY
 
 from specs import IMAGES, RATINGS, checked, resolved
@@ -27,11 +27,6 @@ def fmt(text: str) -> str:
     document = parse(source_from_text(text))
     assert [fault.message for fault in document.faults if fault.code[0] == "E"] == []
     return formatted(document)
-
-
-def comments(text: str) -> list[str]:
-    lexemes, _ = tokenise(source_from_text(text))
-    return [lexeme.text.rstrip() for lexeme in lexemes if lexeme.type == "COMMENT"]
 
 
 # Any spec
@@ -46,26 +41,6 @@ def sound(random: Random) -> str:
         source, faults = read(data, "f.exp")
         if not faults and not any(fault.code[0] == "E" for fault in parse(source).faults):
             return source.text
-
-
-def respaced(text: str, random: Random, spaces: tuple[str, ...]) -> str:
-    """Put any of these between the words and signs of a text, in place of what is there; N becomes a number."""
-    made, number, words = [], 0, False
-    for lexeme in tokenise(source_from_text(text))[0]:
-        if lexeme.type in TRIVIA:
-            continue
-        space = random.choice(spaces)
-        word = bool(re.match(r'[\w"+-]', lexeme.text))
-        if not space and word and words:
-            space = " "
-        words = word or lexeme.text in ("..", ",", ".")  # two numbers with a comma between would become one
-        number += 1
-        made += [space.replace("N", str(number)), lexeme.text]
-    return "".join(made)
-
-
-LINES = ("", " ", "\t", "\n", "\n   ")
-COMMENTS = (*LINES, " ", " ", "", "\n\n\n", " # cN\n", "\n#cN  \n", "\n\n  # cN\n\n\n", "# cN\n # cN b\n")
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,8 +6,8 @@ import click
 
 from dotexp.cli.output import json_option, plain_unicode, print_diagnostics, print_json, set_option
 from dotexp.experiment.checking import load
+from dotexp.experiment.comments import commented_text
 from dotexp.experiment.json import as_json as experiment_json
-from dotexp.experiment.text import as_text
 
 
 @click.command("resolve")
@@ -17,14 +17,14 @@ from dotexp.experiment.text import as_text
 def command(spec: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a spec with everything filled in: bases merged, stages expanded, every default, paths absolute.
 
-    The text is a spec itself. SPEC is a file, or - for standard input.
+    The text is a spec itself, with the comments of the files. SPEC is a file, or - for standard input.
     """
     resolved = load(spec, overrides)
     print_diagnostics(resolved.diagnostics, err=True)
     if as_json:
         print_json(experiment_json(resolved.experiment))
     else:
-        text = as_text(resolved.experiment)
+        text = commented_text(resolved)
         click.echo(text if plain_unicode() else _escaped(text), nl=False)
 
 

@@ -25,28 +25,33 @@ from dotexp.experiment.experiment import (
     Stage,
     Unfreeze,
 )
-from dotexp.language.keywords import STAGE, TOP, Form, in_place
+from dotexp.language.keywords import STAGE, TOP, Form, Keyword, in_place
 from dotexp.language.layout import Bracket, Brackets, Item, laid_out, listing
 from dotexp.language.source import HIDDEN
 
 
 def as_text(experiment: Experiment) -> str:
     """Write an experiment out with everything filled in; paths are absolute, so the text may stand anywhere."""
-    return laid_out([*_statements(experiment)])
+    return laid_out(statements_of(experiment))
+
+
+def statements_of(experiment: Experiment) -> list[Item]:
+    """Return an experiment's statements, to be laid out. The key of each, and of each parameter, is its path."""
+    return [*_statements(experiment)]
 
 
 def _statements(experiment: Experiment) -> Iterator[Item]:
     yield Item(f"dotexp {LANGUAGE_VERSION}")
     described = f" {_quoted(experiment.description)}" if experiment.description else ""
-    yield Item(f"experiment {experiment.name}{described}")
-    yield Item(f"seed {experiment.seed}", blank=True)
+    yield Item(f"experiment {experiment.name}{described}", key="experiment")
+    yield Item(f"seed {experiment.seed}", blank=True, key="seed")
     blank = False
     for keyword in in_place(TOP, Form.component, Form.block, Form.listing, Form.settings):
         if keyword.form is Form.block:
             yield _spaced(_model(experiment.model))
             blank = True
         elif keyword.field and getattr(experiment, keyword.field):
-            item = _statement(keyword.word, getattr(experiment, keyword.field))
+            item = _statement(keyword, getattr(experiment, keyword.field), keyword.path)
             yield _spaced(item) if blank else item
             blank = False
     for stage in experiment.stages:
@@ -60,12 +65,14 @@ def _spaced(item: Item) -> Item:
 
 def _model(model: Model) -> Item:
     if model.whole is not None:
-        return _statement("model", model.whole)
+        return _use("model ", model.whole, path="model")
     assert model.body is not None and model.head is not None
-    members = [_statement("body", model.body), _statement("head", model.head)]
+    members = [_use("body ", model.body, path="model.body"), _use("head ", model.head, path="model.head")]
     if model.groups:
-        members.append(listing("groups", Bracket(Brackets.none, [_group(group) for group in model.groups])))
-    return Item("model", Bracket(Brackets.block, members))
+        groups = listing("groups", Bracket(Brackets.none, [_group(group) for group in model.groups]))
+        groups.key = "model.groups"
+        members.append(groups)
+    return Item("model", Bracket(Brackets.block, members), key="model")
 
 
 def _group(group: LayerGroup) -> Item:
@@ -73,21 +80,24 @@ def _group(group: LayerGroup) -> Item:
 
 
 def _stage(stage: Stage, experiment: Experiment) -> Item:
-    members = [Item(freeze_text(stage.freeze))]
+    place = f"stage.{stage.name}"
+    members = [Item(freeze_text(stage.freeze), key=f"{place}.freeze")]
     for keyword in in_place(STAGE, Form.component, Form.listing):
         own = getattr(stage, keyword.field)
         if TOP not in keyword.places or own != getattr(experiment, keyword.field):
-            members.append(_statement(keyword.word, own))
-    return Item(f"stage {stage.name}", Bracket(Brackets.block, members))
+            members.append(_statement(keyword, own, f"{place}.{keyword.path}"))
+    return Item(f"stage {stage.name}", Bracket(Brackets.block, members), key=place)
 
 
-def _statement(word: str, value: Use | Params | Sequence[Use]) -> Item:
+def _statement(keyword: Keyword, value: Use | Params | Sequence[Use], path: str) -> Item:
     if isinstance(value, Use):
-        return _use(f"{word} ", value)
+        return _use(f"{keyword.word} ", value, path=path)
     if isinstance(value, Params):
-        return Item(word, Bracket(Brackets.arguments, _arguments(value)))
-    items = [_use("", use) for use in value] or [Item("none")]
-    return listing(word, Bracket(Brackets.none, items))
+        return Item(keyword.word, Bracket(Brackets.arguments, _arguments(value, path=path)), key=path)
+    items = [_use("", use, path=f"{path}.{number}") for number, use in enumerate(value)] or [Item("none")]
+    made = listing(keyword.word, Bracket(Brackets.none, items))
+    made.key = path
+    return made
 
 
 def freeze_text(freeze: Freeze) -> str:
@@ -125,16 +135,16 @@ def _flat(item: Item) -> str:
     return item.flat
 
 
-def _use(lead: str, use: Use, short: bool = False) -> Item:
+def _use(lead: str, use: Use, short: bool = False, path: str = "") -> Item:
     owner = owner_of(use.component.provider)
     name = f"{owner}.{use.name}" if owner and owner != "dotexp" and not short else use.name
-    arguments = _arguments(use.params, short)
-    return Item(f"{lead}{name}", Bracket(Brackets.arguments, arguments) if arguments else None)
+    arguments = _arguments(use.params, short, path)
+    return Item(f"{lead}{name}", Bracket(Brackets.arguments, arguments) if arguments else None, key=path)
 
 
-def _arguments(params: BaseModel, short: bool = False) -> list[Item]:
+def _arguments(params: BaseModel, short: bool = False, path: str = "") -> list[Item]:
     shown = ((name, value) for name, value in params if not (short and _is_default(params, name, value)))
-    return [_value(f"{name} = ", value, short) for name, value in shown]
+    return [_value(f"{name} = ", value, short, f"{path}.{name}") for name, value in shown]
 
 
 def _is_default(params: BaseModel, name: str, value: Any) -> bool:
@@ -142,16 +152,17 @@ def _is_default(params: BaseModel, name: str, value: Any) -> bool:
     return not field.is_required() and bool(value == field.get_default(call_default_factory=True, validated_data={}))
 
 
-def _value(lead: str, value: Any, short: bool = False) -> Item:
+def _value(lead: str, value: Any, short: bool = False, path: str = "") -> Item:
     match value:
         case Use():
-            return _use(lead, value, short)
+            return _use(lead, value, short, path)
         case tuple() | list():
-            return Item(lead, Bracket(Brackets.list, [_value("", item, short) for item in value]))
+            items = [_value("", item, short, f"{path}.{number}") for number, item in enumerate(value)]
+            return Item(lead, Bracket(Brackets.list, items), key=path)
         case dict():
             entries = [_value(f"{_quoted(key)} = ", item, short) for key, item in value.items()]
-            return Item(lead, Bracket(Brackets.map, entries))
-    return Item(f"{lead}{_plain(value)}")
+            return Item(lead, Bracket(Brackets.map, entries), key=path)
+    return Item(f"{lead}{_plain(value)}", key=path)
 
 
 def _plain(value: Any) -> str:

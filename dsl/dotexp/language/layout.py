@@ -68,7 +68,8 @@ class Item:
     """A statement, a member or an argument: words, and what stands in brackets behind them.
 
     `above` are the comments on the lines before it, `trailing` those behind it: the first on its last line, the others
-    below in the same column. `blank` says that a blank line stands before it, below the comments.
+    below in the same column. `blank` says that a blank line stands before it, below the comments. `key` is what the
+    maker of the item calls it.
     """
 
     words: str
@@ -76,6 +77,7 @@ class Item:
     above: list[Comment] = field(default_factory=list)
     trailing: list[str] = field(default_factory=list)
     blank: bool = False
+    key: str = ""
 
     @cached_property
     def flat(self) -> str | None:
@@ -94,7 +96,7 @@ def listing(keyword: str, bracket: Bracket) -> Item:
     """Make a statement of a keyword and items with commas between; a single one stands on the keyword's line."""
     *others, last = bracket.items
     if not (others or bracket.opening or last.above):
-        return Item(f"{keyword} {last.words}", last.bracket, trailing=last.trailing)
+        return Item(f"{keyword} {last.words}", last.bracket, trailing=last.trailing, key=last.key)
     trailing, last.trailing = last.trailing, []  # behind the last item is behind the statement
     return Item(keyword, bracket, trailing=trailing)
 
@@ -164,7 +166,7 @@ def _item(item: Item, depth: int, separator: str) -> Iterator[_Line]:
     yield _Line(depth, f"{item.words}{start.rstrip()}", bracket.opening, item.blank)
     if bracket.form is Brackets.none:
         lines = [*_lines(bracket.items, (), depth + 1, ",", separator)]
-        lines[-1].comments = item.trailing
+        lines[-1].comments = [*lines[-1].comments, *item.trailing]
         yield from lines
         return
     inside = "" if bracket.form is Brackets.block else ","
