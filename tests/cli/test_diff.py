@@ -177,6 +177,24 @@ def test_a_base_and_a_whole_file_that_say_the_same_are_the_same(tmp_path: Path) 
     assert runner("diff", "-", "whole.exp", folder=tmp_path, text='extends "base.exp"').returncode == 0
 
 
+def test_a_path_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    for name, path in (("a.exp", "u.data"), ("b.exp", f"{tmp_path}/specs/u.data"), ("c.exp", "../specs/./u.data")):
+        text = (
+            f'experiment a data ratings("{path}") model embedding_dot_bias loss mse stage s {{ fit flat(1, lr = 1) }}'
+        )
+        (tmp_path / "specs" / name).write_text(text)
+    for name in ("b.exp", "c.exp"):
+        done = runner("diff", "specs/a.exp", f"specs/{name}", folder=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"specs/a.exp and specs/{name}: no difference\n")
+
+
+def test_a_stage_that_repeats_what_stands_outside_adds_no_difference(tmp_path: Path) -> None:
+    changed = SPEC.replace("wd = 0.01", "wd = 0.1").replace("freeze body", "freeze body optimizer adam(wd = 0.1)")
+    found = answer(tmp_path, changed)
+    assert [each["path"] for each in found["differences"]] == ["optimizer.wd"]
+
+
 def test_faults_exit_with_2(tmp_path: Path) -> None:
     done = diff(tmp_path, SPEC.replace("mlp", "mlpp"))
     assert done.returncode == 2 and done.stdout == "" and "error[E203]" in done.stderr

@@ -13,6 +13,7 @@ import click
 
 from dotexp.cli.streams import utf8
 from dotexp.language.diagnostics import Diagnostic, Severity, render
+from dotexp.language.source import HIDDEN
 
 runs_option = click.option(
     "--runs", "root", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
@@ -57,14 +58,19 @@ def print_json(value: Any) -> None:
     """Print a value as JSON on one indented page; numbers that JSON does not have become null."""
     from dotexp.runs.files import finite
 
-    click.echo(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=not plain_unicode()))
+    click.echo(_shown(json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=not plain_unicode())))
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as JSON on a line of its own; numbers that JSON does not have become null."""
     from dotexp.runs.files import finite
 
-    click.echo(json.dumps(finite(value), allow_nan=False, ensure_ascii=not plain_unicode()))
+    click.echo(_shown(json.dumps(finite(value), allow_nan=False, ensure_ascii=not plain_unicode())))
+
+
+def _shown(text: str) -> str:
+    """Write controls, which stand in JSON's strings alone, as escapes: a spec's JSON form holds none either."""
+    return HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def plain_unicode() -> bool:

@@ -68,6 +68,8 @@ def _rewrite(file: str, options: Options, words: Words, rewritten: Callable[[str
     try:
         data, name, folder = spec_bytes(file)
         source, faults = read(data, name, folder)
+        if source.is_json:
+            raise UsageError(f"{file} is JSON, and left as it is: `spec-runner resolve {file}` writes it as a spec")
         document = parse(source)
         errors = [each for each in (*faults, *document.faults) if each.severity is Severity.error]
         if errors:

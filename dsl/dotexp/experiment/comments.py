@@ -92,7 +92,7 @@ def _place(
         for statement in document.statements
     ]
     left: list[Comment] = []
-    for note in _notes(document.source):
+    for note in () if document.source.is_json else _notes(document.source):
         place = note.behind or note.above
         number = len(starts) if place is None else bisect_right(starts, place.start) - 1
         if items and note.above and note.above.start == starts[0]:

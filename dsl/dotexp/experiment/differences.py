@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from dotexp.components.component import Use
 from dotexp.components.params import Affects, effect_of
 from dotexp.experiment.experiment import Experiment, Freeze, Unfreeze, frozen_layers
+from dotexp.experiment.json import json_value
 from dotexp.experiment.merge import STAGES
 from dotexp.experiment.settings import Setting
 from dotexp.language.effects import Effect
@@ -58,14 +59,16 @@ def compare(first: tuple[Experiment, Sequence[Setting]], second: tuple[Experimen
     """Compare two experiments, each with its settings."""
     one, other = (Side(experiment, {each.path: each for each in settings}) for experiment, settings in (first, second))
     found = [*_order(one, other), *_differences(one, other)]
-    shown = (each for each in found if not (_is_outside(each.path, one) and _is_outside(each.path, other)))
+    shown = (each for each in found if not all(_is_outside(each.path, side) for side in (one, other)))
     return Comparison(tuple(shown), _diverges(one, other, found))
 
 
 def _is_outside(path: str, side: Side) -> bool:
-    """Whether a stage takes a setting from outside it, where the difference is told once for all stages."""
+    """Whether a setting of a stage is as outside it, where the difference is told once for all stages."""
+    first, *rest = path.split(".", 2)
+    outside = side.settings.get(rest[1]) if first == _STAGE and len(rest) == 2 else None
     setting = side.settings.get(path)
-    return setting is not None and bool(setting.outside)
+    return setting is not None and outside is not None and json_value(setting.value) == json_value(outside.value)
 
 
 def _diverges(one: Side, other: Side, found: Sequence[Difference]) -> str | None:
@@ -131,9 +134,10 @@ def _same(before: Setting, after: Setting, one: Side, other: Side) -> bool:
         return bool(first.component == second.component)
     if isinstance(first, Freeze) and isinstance(second, Freeze):
         return _frozen(first, one) == _frozen(second, other)
+    values = [json_value(each) for each in (first, second)]  # its paths are absolute
     if before.path in _UNORDERED:
-        return sorted(map(repr, first)) == sorted(map(repr, second))
-    return bool(first == second)
+        values = [sorted(map(repr, each)) for each in values]
+    return bool(values[0] == values[1])
 
 
 def _frozen(freeze: Freeze, side: Side) -> tuple[Any, ...]:

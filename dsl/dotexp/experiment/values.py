@@ -15,11 +15,38 @@ from dotexp.experiment.scope import Scope
 from dotexp.language.diagnostics import Diagnostic
 from dotexp.language.literals import quote
 from dotexp.language.source import Span
-from dotexp.language.syntax_tree import Call, Constant, Faulty, ListValue, MapValue, Number, NumberRange, Text, Value
+from dotexp.language.syntax_tree import (
+    Call,
+    Constant,
+    Faulty,
+    ListValue,
+    MapValue,
+    Number,
+    NumberRange,
+    Text,
+    Value,
+    Word,
+)
 
 
 def _is_text_or_none(value: Value, expected: Expected) -> bool:
     return isinstance(value, Text) or (isinstance(value, Constant) and value.value is None and expected.none)
+
+
+def _as_meant(value: Value, expected: Expected) -> Value:
+    """Return what a value of the JSON form, which has text and maps alone, means where this is expected."""
+    match value:
+        case Text() if value.value in expected.members:
+            return Call(Word(value.value, value.span), None, value.span)
+        case Text() | MapValue() if expected.kinds and not (isinstance(value, Text) and expected.takes_text):
+            from dotexp.language.json_form import component_call
+
+            return component_call(value) or value
+        case Text() if expected.enums and not expected.takes_text:
+            return Call(Word(value.value, value.span), None, value.span)
+        case MapValue(entries=((Word("low"), Number() as low), (Word("high"), Number() as high))) if expected.range:
+            return NumberRange(low, high, value.span)
+    return value
 
 
 def _with_quotes(fault: Diagnostic, value: Text) -> Diagnostic:
@@ -50,6 +77,8 @@ class Converter(NamedTuple):
         value = self.scope.follow(written)
         if self.scope.is_undefined(value):
             return BAD
+        if value.span.source.is_json:
+            value = _as_meant(value, expected)
         if expected.only_text and whole_override(value) and not _is_text_or_none(value, expected):
             value = Text(value.span.source.text, value.span)
         match value:

@@ -57,6 +57,8 @@ def as_in_file(raw: str, text: str) -> str:
 
 def _raw(source: Source) -> tuple[Path, str]:
     path = Path(os.path.realpath(source.name))
+    if source.is_json:
+        raise UsageError(f"{source.name} is JSON: only a spec's text is edited")
     try:
         raw = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:

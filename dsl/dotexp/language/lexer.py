@@ -74,7 +74,7 @@ class Lexeme(NamedTuple):
 def tokenise(source: Source) -> tuple[list[Lexeme], list[Diagnostic]]:
     """Cut a text into lexemes, which joined give the text again, and say what is wrong with them."""
     text, at = source.text, 0
-    faults = list(_hidden_characters(source))
+    faults = list(hidden_characters(source))
     lexemes: list[Lexeme] = []
     while match := _PIECE.match(text, at):
         type, piece, end = match.lastgroup or "", match[0], match.end()
@@ -221,7 +221,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Span], Reading]]] = {
 }
 
 
-def _hidden_characters(source: Source) -> Iterator[Diagnostic]:
+def hidden_characters(source: Source) -> Iterator[Diagnostic]:
     """E102 for controls and the like, which may stand nowhere, comments and strings included."""
     for match in HIDDEN.finditer(source.text):
         help = "it changes how the text around it is shown" if "\u202a" <= match[0] <= "\u2069" else ""

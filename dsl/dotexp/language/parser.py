@@ -44,10 +44,14 @@ DEEPEST = 64
 
 
 def parse(source: Source) -> Document:
-    """Read a spec's text: its statements, and every fault in the order of the text.
+    """Read a spec's text, or its JSON form: its statements, and every fault in the order of the text.
 
     Raises nothing, whatever the text.
     """
+    if source.is_json:
+        from dotexp.language.json_form import parse_json
+
+        return parse_json(source)
     run = _Run(source, "start")
     statements, faults = run.parse() or (), run.faults
     if run.broken or run.given_up:

@@ -28,6 +28,11 @@ class Source:
         """Offset at which each line starts."""
         return (0, *(i + 1 for i, character in enumerate(self.text) if character == "\n"))
 
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether the text is a spec's JSON form: no statement begins with a brace."""
+        return self.text.lstrip(" \t\n").startswith("{")
+
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1, counted in code points."""
         line = bisect_right(self.starts, offset)
