@@ -279,5 +279,5 @@ def test_a_fault_of_the_machine_is_told_as_such(films: Path, monkeypatch: pytest
 
     monkeypatch.setattr("dotexp.commands.training.write_json", full)
     code, _, err = spec_runner(films, "run", "films.exp", patch=monkeypatch)
-    assert code == 1 and "error: runs/films-1/plan.json: No space left on device" in err
+    assert code == 1 and "error: cannot write runs/films-1/plan.json: No space left on device" in err
     assert "a fault of dotexp" not in err

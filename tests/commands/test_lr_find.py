@@ -125,12 +125,22 @@ def test_a_loss_that_explodes_ends_the_sweep() -> None:
     assert found.losses[-1] > 4 * min(found.losses) >= found.losses[-2]
 
 
-def test_a_loss_that_is_no_number_ends_the_sweep() -> None:
-    data = ImagesParams(batch_size=8, poison=3)
-    planned = plan(stage(groups=WHOLE, optimizer=SGD, momentum=None, data=data), body=None, data=data)
-    found = swept(planned, sweep_rates())
-    assert found.stopped == "the loss was no longer a number"
-    assert len(found.losses) == len(found.rates) < 4
+def test_a_loss_that_is_no_number_ends_the_sweep_and_fails_it_in_the_first_step() -> None:
+    """Each example in turn has a loss that is no number; it comes in one of the first four steps."""
+    lengths = []
+    for poison in range(24):
+        data = ImagesParams(batch_size=8, poison=poison)
+        planned = plan(stage(groups=WHOLE, optimizer=SGD, momentum=None, data=data), body=None, data=data)
+        try:
+            found = swept(planned, sweep_rates())
+        except RunError as error:
+            assert str(error).startswith("the first loss of stage `train` is not a finite number")
+            lengths.append(0)
+        else:
+            assert found.stopped == "the loss was no longer a number"
+            assert len(found.losses) == len(found.rates)
+            lengths.append(len(found.losses))
+    assert set(lengths) == {0, 1, 2, 3}
 
 
 def test_a_stages_start_is_the_same_trained_anew_or_from_a_checkpoint(tmp_path: Path) -> None:
@@ -361,3 +371,31 @@ def test_the_chart_marks_what_is_suggested() -> None:
 def test_a_flat_curve_can_be_drawn() -> None:
     assert len(chart(Sweep((1.0,), (2.0,), 1), dict.fromkeys(Rule))) == 13
     assert len(chart(Sweep(sweep_rates(), (2.0,) * 100), dict.fromkeys(Rule))) == 13
+
+
+@pytest.mark.parametrize("target", ["1e38", "-1e38", "3e37"])
+def test_a_first_loss_that_is_no_number_is_told(tmp_path: Path, target: str) -> None:
+    """Squares beyond float32."""
+    rows = "".join(f"{row % 20},{row % 17},{target}\n" for row in range(200))
+    (tmp_path / "big.csv").write_text("user,item,rating\n" + rows)
+    (tmp_path / "big.exp").write_text("""
+experiment big
+data ratings("big.csv", user = "user", item = "item", rating = "rating", valid = 10%, batch_size = 16)
+model embedding_dot_bias(factors = 4, bounded = false)
+loss mse
+stage train { fit one_cycle(epochs = 1, lr = 1e-3) }
+""")
+    for more in ([], ["--json"], ["--steps", "10", "--out", "curve.svg"], ["--write"]):
+        done = runner("lr-find", "big.exp", *more, folder=tmp_path)
+        assert done.returncode == 1 and "the first loss of stage `train` is not a finite number" in done.stderr
+        assert "IndexError" not in done.stderr and done.stdout == ""
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["big.csv", "big.exp"]
+
+
+def test_a_sweep_is_printed_though_its_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "films.exp").write_text(QUICK)
+    command = ["lr-find", "films.exp", "--steps", "10", "--out", f"{'c' * 300}.svg"]
+    done = runner(*command, folder=tmp_path)
+    assert done.returncode == 2 and "valley" in done.stdout and "shorter name" in done.stderr
+    done = runner(*command, "--json", folder=tmp_path)
+    assert done.returncode == 2 and len(json.loads(done.stdout)["loss"]) == 10

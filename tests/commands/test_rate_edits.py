@@ -223,7 +223,7 @@ def test_a_file_that_changed_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not what it was when it was read: it is left as it is"):
         write_rate(found, scaled_rate(found, "head", 2.5, registry), registry)
     path.unlink()
-    with pytest.raises(UsageError, match="cannot be edited"):
+    with pytest.raises(UsageError, match="cannot read"):
         write_rate(found, scaled_rate(found, "head", 2.5, registry), registry)
 
 

@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 import torch
 from children import fork, wait
-from dotexp import RunError, UsageError
+from dotexp import MachineError, RunError, UsageError
 from dotexp.components.builders import DataContext
 from dotexp.engine.build.weights import save_weights
 from dotexp.engine.events import NullListener
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import prepare
-from dotexp.engine.training.micro_batches import MicroBatches, is_out_of_memory
+from dotexp.engine.training.micro_batches import MicroBatches
 from dotexp.experiment.experiment import Device, OnOom, Runtime
+from dotexp.language.machine_faults import is_out_of_memory
 from dotexp.runs.checkpoints import Position, positions
 from dotexp.runs.folder import RunFolder, create_run
 from dotexp.runs.lock import holder, run_lock
@@ -220,7 +221,7 @@ def test_a_read_only_folder_is_refused_before_training(tmp_path: Path) -> None:
     if subprocess.run(mount, check=False).returncode:
         pytest.skip("this machine mounts no tmpfs")
     try:
-        with pytest.raises(UsageError, match=r"no run can be made in .*Read-only file system"):
+        with pytest.raises(MachineError, match=r"cannot make a run in .*Read-only file system"):
             create_run("toy", place / "runs")
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
@@ -588,7 +589,7 @@ def test_the_systems_own_lack_of_memory_is_known_as_such() -> None:
     code = """
 import resource
 import torch
-from dotexp.engine.training.micro_batches import is_out_of_memory
+from dotexp.language.machine_faults import is_out_of_memory
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), used + (64 << 20)))
 try:

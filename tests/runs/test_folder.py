@@ -71,7 +71,7 @@ def test_only_an_experiments_name_names_a_folder(tmp_path: Path, name: str) -> N
 
 def test_a_root_that_cannot_be_made_is_a_wrong_call(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="no run can be made in"):
+    with pytest.raises(UsageError, match="cannot make a run in"):
         create_run("pets", tmp_path / "file")
 
 

@@ -151,13 +151,19 @@ def call(arguments: Sequence[str]) -> int:
         code = _call(arguments, session)
         out.flush()
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
-            err.write(f"{'warning' if session.work_done else 'error'}: standard output: {_reason(out.failure)}\n")
+            from dotexp.language.machine_faults import reason
+
+            err.write(f"{'warning' if session.work_done else 'error'}: standard output: {reason(out.failure)}\n")
             code = code or (0 if session.work_done else 1)
     return code
 
 
 def _call(arguments: Sequence[str], session: Session) -> int:
     try:
+        if not _works_anywhere(arguments):
+            from dotexp.language.machine_faults import require_working_folder
+
+            require_working_folder()
         code: int = group.main(list(arguments), prog_name="spec-runner", standalone_mode=False, obj=session) or 0
     except click.ClickException as error:
         error.show()
@@ -172,27 +178,25 @@ def _call(arguments: Sequence[str], session: Session) -> int:
     return code
 
 
-def _explain(error: Exception) -> int:
-    from dotexp.cli.output import print_diagnostics
-    from dotexp.language.diagnostics import ComponentError, DotexpError, Interrupted, SpecError
+def _works_anywhere(arguments: Sequence[str]) -> bool:
+    """Whether a call needs no current folder: help, and the commands that import no torch."""
+    return not arguments or arguments[0] in LIGHT or not {"-h", "--help", "--version"}.isdisjoint(arguments)
 
-    if isinstance(error, SpecError):
-        print_diagnostics(error.diagnostics, err=True)
-    elif isinstance(error, ComponentError) and error.problem.help:
-        click.echo(f"error: {error}\n = {error.problem.help}", err=True)
-    elif isinstance(error, DotexpError):
-        lead = "" if isinstance(error, Interrupted) else "error: "
-        click.echo(f"{lead}{error}", err=True)
-    elif isinstance(error, OSError):  # the machine's trouble: no space, no such folder, no permission
-        place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {place}{_reason(error)}\n = --traceback shows where", err=True)
-        return 1
-    else:
+
+def _explain(error: Exception) -> int:
+    """Print what went wrong and what to do about it; return the exit code."""
+    from dotexp.cli.output import print_diagnostics
+    from dotexp.language.diagnostics import Interrupted, SpecError
+    from dotexp.language.machine_faults import machine_fault
+
+    told = machine_fault(error)
+    if told is None:
         message = f"error: {type(error).__name__}: {error}\n = a fault of dotexp or a plugin: --traceback shows where"
         click.echo(message, err=True)
         return 1
-    return error.exit_code
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    if isinstance(told, SpecError):
+        print_diagnostics(told.diagnostics, err=True)
+    else:
+        lead = "" if isinstance(told, Interrupted) else "error: "
+        click.echo(f"{lead}{told}" + (f"\n = {told.help}" if told.help else ""), err=True)
+    return told.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option
 from dotexp.components.registry import load_registry
+from dotexp.language.machine_faults import machine_fault
+
+_MODULES = {"scikit-learn": "sklearn"}
+"""Packages that are imported under another name."""
 
 _PACKAGES = ("dotexp", "torch", "torchvision", "torchmetrics", "pydantic", "lark", "pluggy", "polars", "scikit-learn")
 
@@ -18,7 +23,7 @@ _PACKAGES = ("dotexp", "torch", "torchvision", "torchmetrics", "pydantic", "lark
 @runs_option
 @json_option
 def command(root: Path, as_json: bool) -> None:
-    """Check the installation: versions, the device a run would take, plugins, and whether runs can be written.
+    """Check the installation: packages, the device a run would take, plugins, and whether runs can be written.
 
     Exits with 1 where something is wrong.
     """
@@ -35,10 +40,15 @@ def command(root: Path, as_json: bool) -> None:
 
 
 def _package(name: str) -> tuple[str, str, bool]:
+    """Say which version of a package is installed, and whether it can be imported."""
     try:
-        return name, version(name), True
+        found = version(name)
+        import_module(_MODULES.get(name, name))
+        return name, found, True
     except PackageNotFoundError:
         return name, "not installed", False
+    except Exception as error:  # a broken installation is what this command is for
+        return name, f"{found}: {_said(error)}", False
 
 
 def _device() -> tuple[str, str, bool]:
@@ -47,8 +57,13 @@ def _device() -> tuple[str, str, bool]:
         from dotexp.experiment.experiment import Device
 
         return "device", device_name(choose_device(Device.auto)), True
-    except Exception as error:  # a broken torch is what this command is for
-        return "device", f"{type(error).__name__}: {error}", False
+    except Exception as error:
+        return "device", _said(error), False
+
+
+def _said(error: Exception) -> str:
+    told = machine_fault(error)
+    return f"{type(error).__name__}: {error}" if told is None else f"{told}; {told.help}"
 
 
 def _writable(root: Path) -> tuple[str, str, bool]:

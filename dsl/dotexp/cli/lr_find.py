@@ -70,18 +70,20 @@ def command(
             resolved, stage, run=run, steps=steps, first=first, last=last, listener=Display(),
             progress=lambda step: bar.update(step, steps), notify=print_warnings,
         )  # fmt: skip
-    chosen = Rule(suggestion)
-    if out is not None:
-        write_figure(found, out)
-        note_work_done()
+    chosen, written = Rule(suggestion), None
     if not as_json:
         click.echo(as_text(found, chosen))
-    written = _write(resolved, found, chosen, workspace.registry) if write else None
-    if written is not None:
-        note_work_done()
-    if as_json:
-        print_json(_json(found, chosen, written))
-    elif written is not None:
+    try:
+        if out is not None:
+            write_figure(found, out)
+            note_work_done()
+        if write:
+            written = _write(resolved, found, chosen, workspace.registry)
+            note_work_done()
+    finally:  # the sweep is not lost where a file cannot be written
+        if as_json:
+            print_json(_json(found, chosen, written))
+    if written is not None and not as_json:
         _tell(found, chosen, written)
 
 

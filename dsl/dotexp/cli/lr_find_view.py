@@ -12,6 +12,7 @@ from dotexp.cli.output import columns
 from dotexp.commands.rate_edits import rate_text
 from dotexp.engine.lr_suggestions import LrFind, Rule, Sweep
 from dotexp.language.atomic import write_atomic
+from dotexp.language.machine_faults import file_fault
 from dotexp.language.wording import counted
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ def write_figure(found: LrFind, path: Path) -> None:
     metadata = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else {}
     with matplotlib.rc_context({"svg.hashsalt": "dotexp", "text.parse_math": False}):
         _figure(found).savefig(content, format=kind, dpi=150, metadata=metadata)
-    write_atomic(path, content.getvalue())
+    try:
+        write_atomic(path, content.getvalue())
+    except OSError as error:
+        raise file_fault("write", path, error) from error
 
 
 def _ratios(found: LrFind) -> list[str]:

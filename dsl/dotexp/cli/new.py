@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from dotexp.cli.session import note_work_done
+from dotexp.language.atomic import write_new
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.machine_faults import file_fault
 
 KINDS = ("images", "digits", "ratings")
 """Templates, each a file in dotexp/templates."""
@@ -26,11 +28,10 @@ def command(path: Path, kind: str) -> None:
         raise UsageError(f"`{path.stem}` cannot name an experiment: letters, digits, _ and inner -, at most 64")
     text = (files("dotexp") / "templates" / f"{kind}.exp").read_text(encoding="utf-8")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text.replace("EXPERIMENT", path.stem))
+        write_new(path, text.replace("EXPERIMENT", path.stem).encode())
     except FileExistsError:
         raise UsageError(f"{path} is there already") from None
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise file_fault("write", path, error) from error
     note_work_done()
     click.echo(f"wrote {path}\n  next: spec-runner check {path}")

@@ -9,7 +9,7 @@ import click
 
 from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
 from dotexp.cli.session import note_work_done
-from dotexp.language.diagnostics import UsageError
+from dotexp.language.diagnostics import DotexpError, UsageError
 from dotexp.language.wording import counted
 from dotexp.runs.folder import RunFolder, list_runs, open_run
 from dotexp.runs.freeze_proof import Freezing
@@ -145,7 +145,7 @@ def _listed(folder: RunFolder) -> dict[str, Any]:
     """A run's row; one whose files cannot be read keeps its place, so that the others are listed."""
     try:
         return _row(folder)
-    except UsageError as error:
+    except (DotexpError, OSError) as error:
         row = {"run": folder.name, "path": str(folder.path), "experiment": None, "status": "unreadable"}
         return {**row, "seconds": None, "valid_loss": None, "metrics": {}, "weights": None, "reason": str(error)}
 

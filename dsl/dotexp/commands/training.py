@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from dotexp.components.registry import Registry
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.language.diagnostics import Diagnostic
+from dotexp.language.machine_faults import file_fault
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import make_plan
 from dotexp.runs.files import write_json, write_text
@@ -49,10 +52,15 @@ def run_spec(
     if notify is not None:
         notify(warnings)
     folder = create_run(plan.name, root)
-    with run_lock(folder):
-        write_text(folder.spec, _as_written(resolved))
-        write_text(folder.resolved, plan.text)
-        write_json(folder.plan, plan.as_json(every_step=False))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run_lock(folder))
+            write_text(folder.spec, _as_written(resolved))
+            write_text(folder.resolved, plan.text)
+            write_json(folder.plan, plan.as_json(every_step=False))
+        except OSError as error:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise file_fault("write", error.filename or folder.path, error, "--runs names it") from error
         bus = _event_bus(registry, listener)
         _tell_setbacks(plan, execute(plan, folder, bus, device, registry.versions(), store), bus)
         if report:

@@ -14,10 +14,10 @@ from dotexp.engine.events import Listener, bus_of
 from dotexp.engine.execution import Execution
 from dotexp.engine.state.resuming import Resumption
 from dotexp.engine.state.saving import said_of_disk
-from dotexp.engine.training.micro_batches import is_out_of_memory
 from dotexp.engine.training.polling import stopped_by_signals
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import DotexpError, Interrupted, RunError
+from dotexp.language.machine_faults import is_out_of_memory
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, Status

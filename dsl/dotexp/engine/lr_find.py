@@ -22,10 +22,10 @@ from dotexp.engine.stage_run import StageRun, open_network, open_stage
 from dotexp.engine.state.state import from_bytes, unpack
 from dotexp.engine.training.guard import NotFiniteError
 from dotexp.engine.training.loop import StageLoop
-from dotexp.engine.training.micro_batches import is_out_of_memory
 from dotexp.engine.training.polling import Polling, stopped_by_signals
 from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import DotexpError, Interrupted, RunError, UsageError
+from dotexp.language.machine_faults import is_out_of_memory, without_folder
 from dotexp.language.wording import counted
 from dotexp.planning.plan import Plan, StagePlan
 from dotexp.runs.checkpoints import read_start
@@ -83,8 +83,8 @@ def weights_by_training(
             execute(replace(plan, stages=plan.stages[:index]), run, listener, device, plugins, store)
         except Interrupted as stop:
             raise Interrupted(_NOTHING_CHANGED) from stop
-        except RunError as error:  # its further lines tell how to go on with a run that is gone
-            raise RunError(f"before stage `{plan.stages[index].name}`: {str(error).partition(chr(10))[0]}") from error
+        except RunError as error:
+            raise without_folder(error, folder, f"before stage `{plan.stages[index].name}`: ") from error
         return InitialWeights(
             load_weights(run.model), f"those that the stages before it end with, trained for this: {names}"
         )
@@ -184,6 +184,11 @@ def _sweep(loop: StageLoop, rates: tuple[float, ...], polling: Polling, progress
     except _Over as over:
         stopped = str(over)
     except NotFiniteError:
+        if not losses:
+            raise RunError(
+                f"the first loss of stage `{loop.stage.name}` is not a finite number, so no learning rate can be found:"
+                " look at the targets, and at the loss and the y_range, which should fit them"
+            ) from None
         stopped = "the loss was no longer a number"
     return Sweep(rates[: len(losses)], tuple(losses), len(rates), stopped)
 

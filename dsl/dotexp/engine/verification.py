@@ -18,7 +18,8 @@ from dotexp.engine.events import Listener
 from dotexp.engine.executor import execute
 from dotexp.engine.state.resuming import as_before, changed_environment
 from dotexp.experiment.experiment import Device
-from dotexp.language.diagnostics import ComponentError, Interrupted, UsageError
+from dotexp.language.diagnostics import ComponentError, Interrupted, RunError, UsageError
+from dotexp.language.machine_faults import without_folder
 from dotexp.language.wording import counted
 from dotexp.planning.plan import Plan
 from dotexp.planning.schedule_json import schedule_json
@@ -59,6 +60,8 @@ def verify_run(
             execute(plan, again, listener, device, plugins, store)
         except Interrupted as stop:
             raise Interrupted(f"interrupted: {run.path} is as it was, and not verified") from stop
+        except RunError as error:
+            raise without_folder(error, folder) from error
         return Verification(compare(run, again), changes)
 
 

@@ -11,6 +11,7 @@ from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.experiment.weight_files import check_weight_file
 from dotexp.language.decoding import LARGEST, read_bounded
 from dotexp.language.diagnostics import Collector, Diagnostic, Severity, SpecError, UsageError
+from dotexp.language.machine_faults import file_fault
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source
 
@@ -72,5 +73,6 @@ def spec_bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
     try:
         return read_bounded(path), str(path), path.parent
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"cannot read {path}: {reason}") from error
+        if isinstance(error, OSError):
+            raise file_fault("read", path, error) from error
+        raise UsageError(f"cannot read {path}: {error}") from error

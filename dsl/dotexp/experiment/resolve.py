@@ -18,6 +18,7 @@ from dotexp.experiment.scope import Scope, drop_circles
 from dotexp.language.decoding import read_bounded
 from dotexp.language.diagnostics import Collector, Diagnostic
 from dotexp.language.keywords import STAGE, TOP, in_place
+from dotexp.language.machine_faults import file_fault, is_mistake, reason
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source, Span
 from dotexp.language.syntax_tree import Document, Extends, Param, Value
@@ -127,9 +128,9 @@ class _Opener(Record):
         try:
             data = read_bounded(path)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            message = f"cannot read the base file {path}: {reason}"
-            self.collector.report("E211", message, extends.path.span)
+            if isinstance(error, OSError) and not is_mistake(error):
+                raise file_fault("read", path, error) from error
+            self.collector.report("E211", f"cannot read the base file {path}: {reason(error)}", extends.path.span)
             return None
         base, faults = read(data, str(path), path.parent)
         self.collector.extend(faults)

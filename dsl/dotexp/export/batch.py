@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from dotexp.export.files import require_new
 from dotexp.export.predictor import Prediction, Predictor
 from dotexp.export.writers import WRITERS, Columns, Writer
-from dotexp.language.diagnostics import Interrupted, RunError, UsageError
+from dotexp.language.diagnostics import Interrupted, UsageError
+from dotexp.language.machine_faults import file_fault, system_error
 from dotexp.runs.bundle_files import checksum
 from dotexp.runs.files import read_as, write_json
 
@@ -53,7 +54,7 @@ def predict_into(predictor: Predictor, inputs: Sequence[str], out: Path, progres
 
     An input that cannot be read is a row with its `error`. The file appears when it is whole; until then its rows are
     in the folder `OUT.part`, from which a later call with the same model and inputs goes on, to the same rows. Raises
-    UsageError where `out` exists or the folder holds other predictions, RunError where it cannot be written.
+    UsageError where `out` exists or the folder holds other predictions, and as `file_fault`.
     """
     require_new(out)
     make = WRITERS.get(out.suffix.lower())
@@ -77,8 +78,11 @@ def predict_into(predictor: Predictor, inputs: Sequence[str], out: Path, progres
         job.flush()
         message = f"interrupted after {job.rows:,} rows, which {folder} holds\n  to go on: give the same command again"
         raise Interrupted(message) from stop
-    except OSError as error:
-        raise RunError(f"{error.filename or out} cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        found = system_error(error)
+        if found is None:
+            raise
+        raise file_fault("write", out, found, f"{folder} keeps the rows so far: give the same command again") from error
     return Written(out, job.rows, job.errors, state.rows)
 
 
@@ -125,7 +129,8 @@ def _start(folder: Path, job: str) -> State:
             folder.mkdir(parents=True)
             write_json(folder / _STATE, asdict(State(job)))
         except OSError as error:
-            raise UsageError(f"{folder} cannot be made: {error.strerror}") from error
+            shutil.rmtree(folder, ignore_errors=True)
+            raise file_fault("make", folder, error) from error
         return State(job)
     state = read_as(State, folder / _STATE, "the state of predictions")
     if state.job != job:

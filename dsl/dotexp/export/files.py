@@ -10,13 +10,14 @@ from pathlib import Path
 from secrets import token_hex
 
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.machine_faults import file_fault
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill, moved to `path` when the block ends and removed where it raises.
 
-    Raises UsageError where `path` exists or cannot be made.
+    Raises UsageError where `path` exists, and as `file_fault` where it cannot be written.
     """
     require_new(path)
     aside = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
@@ -25,7 +26,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield aside
         os.rename(aside, path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise file_fault("write", path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -34,7 +35,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def new_files(path: Path) -> Iterator[Path]:
     """Yield a path to write a file at, and others beside it whose names begin with its own; move them all into place.
 
-    The file itself is moved last: where it is, the others are. Raises UsageError where one exists or cannot be made.
+    The file itself is moved last: where it is, the others are. Raises UsageError where one exists, and as `file_fault`
+    where one cannot be written.
     """
     require_new(path)
     aside = path.with_name(f".{token_hex(6)}.{path.name}")
@@ -47,7 +49,7 @@ def new_files(path: Path) -> Iterator[Path]:
         for each in (*others, aside / path.name):
             os.rename(each, path.with_name(each.name))
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise file_fault("write", path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

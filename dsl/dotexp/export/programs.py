@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,10 @@ def write_torch(predictor: Predictor, samples: Samples, path: Path, quantized: Q
 
 
 def _save(program: torch.export.ExportedProgram, file: Path, about: Mapping[str, Any]) -> None:
+    content = BytesIO()  # a disk that fills up under torch's own writer ends the process
     with quiet():
-        torch.export.save(program, file, extra_files={METADATA: json.dumps(about)})
+        torch.export.save(program, content, extra_files={METADATA: json.dumps(about)})
+    file.write_bytes(content.getbuffer())
 
 
 def _load(file: Path) -> Answer:

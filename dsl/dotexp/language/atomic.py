@@ -29,6 +29,19 @@ def write_atomic(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet. Raises FileExistsError where it is, OSError where it cannot be written."""
+    with path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+
 def _sync_folder(path: Path) -> None:
     if os.name == "nt":  # folders cannot be opened there, and renaming is synchronous
         return

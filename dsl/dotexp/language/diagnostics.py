@@ -6,6 +6,7 @@ The exceptions, and the exit code that each one means:
       ├── SpecError       2   the spec, its data or the call is wrong: carries diagnostics
       ├── UsageError      2   the call is wrong, and no spec is to blame
       ├── RunError        1   the run failed: a loss that is not a number, a machine's fault
+      ├── MachineError    1   the machine's fault outside a run: a full disk, too little memory
       └── Interrupted   130   the user stopped it
 
 A `Problem` is a fault that a component reports in terms of its own parameters; the language turns it into a
@@ -133,9 +134,15 @@ class Problem(NamedTuple):
 
 
 class DotexpError(Exception):
-    """Anything that dotexp refuses or fails at."""
+    """Anything that dotexp refuses or fails at; `help` says what to do about it, where the message does not."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", help: str = "") -> None:
+        super().__init__(message)
+        self.help = help
+        if help:
+            self.add_note(help)
 
 
 class SpecError(DotexpError):
@@ -160,12 +167,18 @@ class ComponentError(DotexpError):
     exit_code = 2
 
     def __init__(self, message: str, field: str | None = None, help: str = "", code: str = "E402") -> None:
-        super().__init__(message)
+        super().__init__(message, help)
         self.problem = Problem(message, field, help, code)
 
 
 class RunError(DotexpError):
     """The run failed."""
+
+    exit_code = 1
+
+
+class MachineError(DotexpError):
+    """The machine is at fault, not the spec or the call: a full or read-only disk, too little memory."""
 
     exit_code = 1
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dotexp.language.atomic import write_atomic
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.machine_faults import file_fault
 from dotexp.language.source import Source, source_from_text
 
 _MARK = "\ufeff"
@@ -61,7 +62,9 @@ def _raw(source: Source) -> tuple[Path, str]:
         raise UsageError(f"{source.name} is JSON: only a spec's text is edited")
     try:
         raw = path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise file_fault("read", source.name, error) from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{source.name} cannot be edited: {error}") from error
     if source_from_text(raw).text != source.text:
         raise UsageError(f"{source.name} is not what it was when it was read: it is left as it is")
@@ -76,7 +79,7 @@ def _write(source: Source, path: Path, raw: str) -> Path:
         write_atomic(path, raw.encode())
         path.chmod(mode)
     except OSError as error:
-        raise UsageError(f"{source.name} cannot be written: {error.strerror or error}") from error
+        raise file_fault("write", source.name, error) from error
     return path
 
 

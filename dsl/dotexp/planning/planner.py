@@ -15,6 +15,7 @@ from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
 from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
+from dotexp.language.machine_faults import machine_cause
 from dotexp.language.source import Span
 from dotexp.planning.identity import identity_text
 from dotexp.planning.overlaps import Overlap, report_overlaps
@@ -137,11 +138,17 @@ class _Planner:
         try:
             facts = self.probe.data_facts(use, seed)
         except ComponentError as error:
-            self.report(place, error.problem)
+            self.report_error(place, error)
             return None
         for note in facts.notes:
             self.collector.report("W505", note, self.origins.get(place))
         return facts
+
+    def report_error(self, place: str, error: ComponentError) -> None:
+        """Report what a component refused; raise the error again where the machine is at fault, not the spec."""
+        if machine_cause(error) is not None:
+            raise error
+        self.report(place, error.problem)
 
     def report(self, place: str, problem: Problem) -> None:
         """Give a component's problem its place in the text."""
@@ -169,7 +176,7 @@ class _Planner:
         try:
             missing = self.probe.missing_weights(model)
         except ComponentError as error:
-            self.report("model.body", error.problem)
+            self.report_error("model.body", error)
             return
         span = self.origins.get("model.body.weights") or self.origins.get("model.body")
         for each in missing:
@@ -204,7 +211,7 @@ class _Planner:
         try:
             return self.probe.layer_counts(experiment.model, facts)
         except ComponentError as error:
-            self.report("model.body" if experiment.model.body else "model", error.problem)
+            self.report_error("model.body" if experiment.model.body else "model", error)
             return ()
 
     def stage(

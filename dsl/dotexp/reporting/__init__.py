@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dotexp.language.diagnostics import FORMAT_VERSION
+from dotexp.language.machine_faults import file_fault
 from dotexp.reporting.page import RenderedSection, SectionRenderer, page
 from dotexp.reporting.run_sections import OUTCOME, SETUP, heading, render_sections
 from dotexp.runs.files import write_text
@@ -46,10 +47,14 @@ def write_report(
     """Write a run's report.html: its training, the sections in `asked`, its layer groups, data, spec and environment.
 
     A failed, interrupted or unfinished run has one, too. Raises UsageError where result.json or metrics.jsonl
-    cannot be read, OSError where the file cannot be written.
+    cannot be read, and as `file_fault` where the file cannot be written.
     """
     sections = (*render_sections(run, OUTCOME, renderer), *asked, *render_sections(run, SETUP, renderer))
-    write_text(run.report, page({**heading(run, description), "version": __version__}, sections))
+    text = page({**heading(run, description), "version": __version__}, sections)
+    try:
+        write_text(run.report, text)
+    except OSError as error:
+        raise file_fault("write", run.report, error) from error
     return Report(run.report, sections, tuple(problems))
 
 

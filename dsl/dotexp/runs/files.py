@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dotexp.language.atomic import write_atomic
 from dotexp.language.diagnostics import UsageError
+from dotexp.language.machine_faults import file_fault
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -42,7 +43,7 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises UsageError where the file is missing, cannot be read, or holds something else."""
+    """Read a JSON object. Raises as `read_as`."""
     values = read_as(dict[str, Any], path, "a JSON object")
     return values
 
@@ -50,14 +51,14 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_as(kind: type[_T], path: Path, what: str) -> _T:
     """Read a JSON file as a type; fields that the type does not have are left out.
 
-    Raises UsageError where the file is missing, cannot be read, or is not `what`.
+    Raises UsageError where the file is missing or is not `what`, MachineError where it cannot be read.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} is missing: the run did not get that far, or the folder is not a run's") from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise file_fault("read", path, error) from error
     return parse_as(kind, content, path, what)
 
 

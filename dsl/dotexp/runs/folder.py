@@ -15,6 +15,7 @@ from typing import Any
 
 from dotexp.components.facts import DataFacts
 from dotexp.language.diagnostics import FORMAT_VERSION, UsageError
+from dotexp.language.machine_faults import file_fault
 from dotexp.language.wording import counted
 from dotexp.runs.files import exclusive, finite, parse_as, read_as, read_json, write_json, write_text
 from dotexp.runs.results import EpochRow, RunResult, Status
@@ -133,7 +134,10 @@ class RunFolder:
         """Every epoch so far; a last line that was cut off by a crash is left out."""
         if not self.metrics.exists():
             return ()
-        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        try:
+            lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        except OSError as error:
+            raise file_fault("read", self.metrics, error) from error
         return tuple(parse_as(EpochRow, line, self.metrics, "a run's epochs") for line in lines)
 
     def write_result(self, result: RunResult) -> None:
@@ -160,8 +164,8 @@ class RunFolder:
 def create_run(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder:
     """Make `<root>/<experiment>-<n>/`, n one above the highest so far; two calls at once get two folders.
 
-    Numbers of runs that were removed are not used again. Raises UsageError where the name is not an experiment's or the
-    folder cannot be made.
+    Numbers of runs that were removed are not used again. Raises UsageError where the name is not an experiment's, and
+    as `file_fault` where the folder cannot be made.
     """
     if not _EXPERIMENT.fullmatch(experiment):
         raise UsageError(f"`{experiment}` is not the name of an experiment")
@@ -179,7 +183,7 @@ def create_run(experiment: str, root: Path = DEFAULT_ROOT) -> RunFolder:
                     return RunFolder(path)
                 number += 1
     except OSError as error:
-        raise UsageError(f"no run can be made in {root}: {error.strerror}") from error
+        raise file_fault("make a run in", root, error, "--runs names it") from error
 
 
 def list_runs(root: Path = DEFAULT_ROOT) -> tuple[RunFolder, ...]:

@@ -6,11 +6,12 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dotexp.language.diagnostics import RunError, UsageError
+from dotexp.language.machine_faults import file_fault
 from dotexp.runs.files import exclusive, read_as, write_json
 from dotexp.runs.folder import RunFolder
 
@@ -52,7 +53,8 @@ def run_lock(run: RunFolder) -> Iterator[None]:
         yield
     finally:
         _held.discard(key)
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a lock of a process that has ended is taken over
+            path.unlink(missing_ok=True)
 
 
 def holder(run: RunFolder) -> Holder | None:
@@ -99,6 +101,9 @@ def _started(pid: int) -> float | str | None:
 
 
 def remove_run(run: RunFolder) -> None:
-    """Remove a run's folder for good. Raises RunError where a process works on it, OSError where it cannot be done."""
-    with run_lock(run):
-        shutil.rmtree(run.path)
+    """Remove a run's folder for good. Raises RunError where a process works on it, and as `file_fault`."""
+    try:
+        with run_lock(run):
+            shutil.rmtree(run.path)
+    except OSError as error:
+        raise file_fault("remove", run.path, error) from error

@@ -50,7 +50,7 @@ HOMES = {
     "dotexp.components.queries": "Query QueryOption",
     "dotexp.components.tasks": "Answer Task",
     "dotexp.components.templates": "ComponentTemplate StageTemplate",
-    "dotexp.language.diagnostics": "ComponentError DotexpError Problem RunError SpecError UsageError",
+    "dotexp.language.diagnostics": "ComponentError DotexpError MachineError Problem RunError SpecError UsageError",
     "dotexp.language.effects": "Effect",
     "dotexp.language.wording": "counted counted_plural range_ends",
     "dotexp.sdk.answers": "numbers one_class several_classes",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -48,7 +50,8 @@ class GrowingArray:
         """Add values at the end."""
         end = self._count + len(values)
         if self._file is not None:
-            self._file.write(np.ascontiguousarray(values, self._array.dtype).tobytes())
+            with _on_disk():
+                self._file.write(np.ascontiguousarray(values, self._array.dtype).tobytes())
         else:
             if end > len(self._array):  # the operating system moves a large array without copying it
                 self._array.resize(end + end // 16, refcheck=False)
@@ -68,7 +71,8 @@ def empty(count: int, dtype: Any, mapped: bool) -> NDArray[Any]:
     if not mapped:
         return np.empty(count, dtype)
     file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115
-    file.truncate(count * np.dtype(dtype).itemsize)
+    with _on_disk():
+        _reserve(file, count * np.dtype(dtype).itemsize)
     return _mapped(file, np.dtype(dtype), count)
 
 
@@ -114,11 +118,30 @@ def owner_blocks(counts: NDArray[np.int64], size: int) -> Iterator[tuple[int, in
         first = past
 
 
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make a file of a size whose every byte has room: a write to a mapped file on a full disk kills the process."""
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Name the folder of temporary files in the errors of a file that has no name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or gettempdir()
+        raise
+
+
 def _mapped(file: BinaryIO, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     if not count:
         file.close()
         return np.empty(0, dtype)
-    file.flush()
+    with _on_disk():
+        file.flush()
     array: NDArray[Any] = np.memmap(file, dtype=dtype, mode="r+", shape=(count,))
     file.close()  # the mapping keeps what is in it
     return array

@@ -8,8 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from dotexp.components.component import Use
 from dotexp.components.hookspecs import PROJECT
-from dotexp.engine.training.micro_batches import is_out_of_memory
 from dotexp.language.diagnostics import RunError
+from dotexp.language.machine_faults import is_out_of_memory
 from dotexp.runs.results import EpochRow
 from dotexp.sdk.callback import Callback, Training
 from dotexp.sdk.data import Batch

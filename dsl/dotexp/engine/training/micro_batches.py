@@ -9,16 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dotexp.engine.training.freezing import BATCHNORMS
+from dotexp.language.machine_faults import is_out_of_memory
 from dotexp.sdk.data import Batch
-
-_TOLD = ("not enough memory", "can't allocate memory", "out of memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out: torch's own on a GPU, the system's elsewhere."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(told in str(error) for told in _TOLD)
 
 
 def micro_batch_sizes(count: int, size: int, smallest: int = 1) -> tuple[int, ...]:

@@ -48,13 +48,13 @@ def open_file(path: Path, field: str) -> BinaryIO:
         if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe or a device may never end
             raise ComponentError(f"{path} is not a file", field=field, code="E401")
         return path.open("rb")
-    except FileNotFoundError:
-        message = f"there is no file {path}"
-    except IsADirectoryError:
-        message = f"{path} is a folder, not a file"
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or error}"
-    raise ComponentError(message, field=field, code="E401")
+        if isinstance(error, FileNotFoundError):
+            message = f"there is no file {path}"
+        elif isinstance(error, IsADirectoryError):
+            message = f"{path} is a folder, not a file"
+        raise ComponentError(message, field=field, code="E401") from error
 
 
 def is_compressed(path: Path, field: str) -> bool:
