@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.run, pytest.mark.process]
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 WRITING = [
-    ("new", "fresh"), ("run", "films.exp"), ("resume", "films-2"), ("report", "films-1"), ("export", "films-1"),
+    ("new", "fresh"), ("fmt", "films.exp"), ("run", "films.exp"), ("resume", "films-2"), ("report", "films-1"),
+    ("export", "films-1"),
     ("export", "films-1", "--to", "torch"), ("export", "films-1", "--to", "onnx"),
     ("predict", "films-1", "pairs.csv", "--out", "o.csv"), ("predict", "films-1", "pairs.csv", "--out", "o.jsonl"),
     ("predict", "films-1", "pairs.csv", "--out", "o.parquet"), ("runs", "rm", "films-1", "--yes"),
@@ -30,7 +31,8 @@ WRITING = [
     ("lr-find", "films.exp", "--steps", "20", "--from", "1e-3", "--suggestion", "minimum", "--write"),
 ]  # fmt: skip
 READING = [
-    ("check", "films.exp"), ("resolve", "films.exp"), ("plan", "films.exp"), ("run", "films.exp"),
+    ("check", "films.exp"), ("resolve", "films.exp"), ("fmt", "films.exp"), ("upgrade", "films.exp"),
+    ("explain", "films.exp", "loss"), ("diff", "films.exp", "films-1"), ("plan", "films.exp"), ("run", "films.exp"),
     ("lr-find", "films.exp"), ("evaluate", "films-1"), ("predict", "films-1", "1:2"), ("export", "films-1"),
     ("report", "films-1"), ("verify", "films-1"), ("resume", "films-2"), ("runs", "show", "films-1"),
     ("runs", "compare", "films-1", "films-2"), ("runs", "rm", "films-1", "--yes"),
