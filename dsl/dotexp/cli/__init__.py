@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("dotexp.cli.verify", "Do a run again and say what differs."),
     "plugins": ("dotexp.cli.plugins", "List installed plugins, and why one does not load."),
     "show": ("dotexp.cli.show", "Describe a component, a kind or a diagnostic's code."),
-    "schema": ("dotexp.cli.schema", "Print every component's parameters as JSON Schema."),
+    "schema": ("dotexp.cli.schema", "Print JSON Schema of specs and of every component."),
     "doctor": ("dotexp.cli.doctor", "Check the installation: versions, device, plugins."),
 }
 """Every command: its module, whose `command` it is, and what it does."""

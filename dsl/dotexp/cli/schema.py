@@ -11,5 +11,9 @@ from dotexp.experiment.schema import registry_schema
 
 @click.command("schema")
 def command() -> None:
-    """Print every component's parameters as JSON Schema, by kind and name, for editors and other tools."""
+    """Print JSON Schema of everything installed, for editors and other tools.
+
+    It is a schema of the JSON form of a spec (`resolve --json`); `kinds` has every component's parameters by kind and
+    name.
+    """
     print_json(registry_schema(load_registry()))

@@ -125,7 +125,7 @@ class Use(Record):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "object", "title": "component"}  # which components fit depends on what is installed
+        return {"type": ["object", "string"], "title": "component"}  # which components fit depends on what is installed
 
     @property
     def kind(self) -> str:

@@ -67,6 +67,15 @@ def parse_json(source: Source) -> Document:
     return Document(source, statements, tuple(sorted(faults, key=lambda fault: fault.span.start if fault.span else 0)))
 
 
+def json_keywords(place: str) -> tuple[Keyword, ...]:
+    """Statements of a place that the JSON form has as keys, beside the list `stages`: a resolved spec's own."""
+    return tuple(each for each in in_place(place) if each.form in _FORMS and (each.path or each.form in _PATHLESS))
+
+
+_PATHLESS = (Form.name, Form.layers)
+_FORMS = (*_PATHLESS, Form.number, Form.component, Form.listing, Form.settings, Form.block)
+
+
 def component_call(node: Value) -> Call | None:
     """Return the component that a value of the JSON form stands for; None where it stands for none."""
     if isinstance(node, Text):
@@ -99,7 +108,7 @@ class _Maker:
 
     def statements(self, whole: MapValue) -> Iterator[Statement]:
         description = next((value for key, value in whole.entries if key.text == _DESCRIPTION), None)
-        for key, value in self.known(whole, TOP, (_VERSION, _DESCRIPTION)):
+        for key, value in self.known(whole, TOP, (_VERSION, _DESCRIPTION, _STAGES)):
             try:
                 yield from self.statement(key, value, description)
             except FormError as error:
@@ -108,7 +117,7 @@ class _Maker:
 
     def known(self, whole: MapValue, place: str, others: tuple[str, ...]) -> Iterator[tuple[Word, Value]]:
         """Entries with a keyword of this place or another known key; E109 for the rest, E202 for those given twice."""
-        keys = [*(each.word for each in in_place(place) if each.form is not Form.param), *others]
+        keys = [*(each.word for each in json_keywords(place)), *others]
         seen: dict[str, Span] = {}
         for key, value in whole.entries:
             if key.text not in keys:
