@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from dotexp.sdk import *
 
 _COMMANDS = {
-    "dotexp.commands.functions": "evaluate find_lr plan predict report resume run verify",
+    "dotexp.commands.functions": "evaluate export_run find_lr iter_predictions list_runs lr_find open_run plan predict "
+    "predict_into report resume run serve_run verify",
     "dotexp.commands.interpreting": "interpret",
     "dotexp.commands.queries": "ask recommend similar_items",
     "dotexp.commands.workspace": "Workspace",

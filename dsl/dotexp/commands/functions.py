@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotexp.commands.references import DeviceName, Inputs, RunReference
+from dotexp.commands.references import DeviceName, Inputs, Root, RunReference
 from dotexp.commands.training import Notify
 from dotexp.commands.workspace import Workspace
 from dotexp.engine.lr_suggestions import FIRST, LAST, STEPS, LrFind
 from dotexp.experiment.checking import Overrides, SpecPath
 from dotexp.experiment.resolve import Resolved
+from dotexp.export.formats import Format, Quantized
 from dotexp.export.predictor import Prediction
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import DEFAULT_ROOT, RunFolder
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     from dotexp.engine.evaluation import Evaluation
     from dotexp.engine.events import Listener
     from dotexp.engine.verification import Verification
+    from dotexp.export.batch import Progress, Written
+    from dotexp.export.formats import Exported
     from dotexp.reporting import Report
-
-Root = str | Path
-"""Folder of runs."""
-
+    from dotexp.serve.limits import Limits
 
 def plan(
     spec: SpecPath | Resolved,
@@ -102,7 +102,56 @@ def iter_predictions(
     return Workspace(runs, device).iter_predictions(run, inputs, tta=tta)
 
 
-def find_lr(
+def predict_into(
+    run: RunReference,
+    inputs: Inputs,
+    out: str | Path,
+    runs: Root = DEFAULT_ROOT,
+    device: DeviceName = None,
+    progress: Progress | None = None,
+) -> Written:
+    """Predict for millions of inputs into a file, as `Workspace.predict_into` does."""
+    return Workspace(runs, device).predict_into(run, inputs, out, progress=progress)
+
+
+def export_run(
+    run: RunReference,
+    to: Format | str = Format.bundle,
+    out: str | Path | None = None,
+    set: Overrides = (),
+    samples: Inputs = (),
+    quantize: Quantized | str | None = None,
+    runs: Root = DEFAULT_ROOT,
+) -> Exported:
+    """Export a finished run's model, as `Workspace.export` does."""
+    return Workspace(runs).export(run, to, out, set=set, samples=samples, quantize=quantize)
+
+
+def serve_run(
+    run: RunReference,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    set: Overrides = (),
+    started: Callable[[str], None] | None = None,
+    runs: Root = DEFAULT_ROOT,
+    device: DeviceName = None,
+) -> None:
+    """Serve a run's model over HTTP, as `Workspace.serve` does."""
+    Workspace(runs, device).serve(run, host=host, port=port, limits=limits, set=set, started=started)
+
+
+def list_runs(runs: Root = DEFAULT_ROOT) -> tuple[RunFolder, ...]:
+    """List the runs in a folder, as `Workspace.runs` does."""
+    return Workspace(runs).runs()
+
+
+def open_run(run: RunReference, runs: Root = DEFAULT_ROOT) -> RunFolder:
+    """Find a run, as `Workspace.open` does."""
+    return Workspace(runs).open(run)
+
+
+def lr_find(
     spec: SpecPath | Resolved,
     stage: str | None = None,
     set: Overrides = (),
@@ -121,3 +170,7 @@ def find_lr(
         spec, stage, set, run=run, steps=steps, first=first, last=last, listener=listener, progress=progress,
         notify=notify,
     )  # fmt: skip
+
+
+find_lr = lr_find
+"""The former name of `lr_find`."""

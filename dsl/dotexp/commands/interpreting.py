@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from dotexp.commands.references import DeviceName, RunReference, as_device, find_run, load_run, plan_run
-from dotexp.experiment.checking import Overrides
+from dotexp.commands.references import (
+    DeviceName,
+    Root,
+    RunReference,
+    as_device,
+    as_root,
+    find_run,
+    load_run,
+    plan_run,
+)
+from dotexp.experiment.checking import Overrides, as_overrides
 from dotexp.experiment.nodes import argument_nodes
 from dotexp.experiment.overrides import Override
 from dotexp.language.diagnostics import SpecError, UsageError
@@ -24,7 +32,7 @@ def interpret(
     report: str,
     *,
     set: Overrides = (),
-    runs: str | Path = DEFAULT_ROOT,
+    runs: Root = DEFAULT_ROOT,
     device: DeviceName = None,
     **parameters: Any,
 ) -> list[Table]:
@@ -42,10 +50,9 @@ def interpret(
     from dotexp.engine.build.probe import Probe
     from dotexp.engine.reporting import make_subject
 
-    root = Path(runs)
+    root = as_root(runs)
     folder = find_run(run, root)
-    overrides = (set,) if isinstance(set, str) else tuple(set)
-    resolved = load_run(folder, [*overrides, _asking_for(report, parameters)])
+    resolved = load_run(folder, [*as_overrides(set), _asking_for(report, parameters)])
     store = DataStore()
     inference = plan_run(resolved, Probe(root, store)).inference
     sections: list[Section] = []
@@ -59,6 +66,8 @@ def interpret(
 
 def _asking_for(report: str, parameters: Mapping[str, Any]) -> Override:
     """Return an override that has this report alone made. Raises SpecError, or UsageError for an odd value."""
+    if not isinstance(report, str):
+        raise TypeError(f'report is a report written as in a spec, "item_bias(top = 10)", not {type(report).__name__}')
     source = source_from_text(report, "report")
     calls, faults = parse_listing(source)
     if calls is None:

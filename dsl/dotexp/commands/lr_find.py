@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotexp.commands.rate_edits import peaks_of, scaled_rate, stage_of
-from dotexp.commands.references import load_run
+from dotexp.commands.references import as_number, load_run
 from dotexp.commands.training import Notify
 from dotexp.components.registry import Registry
 from dotexp.engine.events import EventBus, Listener, NullListener, bus_of
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def rates_of(steps: int, first: float, last: float) -> tuple[float, ...]:
-    """Rates of a sweep. Raises UsageError unless they rise from above 0 in at least one step."""
+    """Rates of a sweep. Raises UsageError unless they rise from above 0, TypeError for what is no number."""
+    as_number("steps", steps, whole=True)
+    as_number("first", first)
+    as_number("last", last)
     if steps < 1:
         raise UsageError(f"a sweep has at least one step, not {steps}")
     if not 0 < first < last:

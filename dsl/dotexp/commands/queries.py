@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from dotexp.commands.predicting import make_predictor
-from dotexp.commands.references import DeviceName, RunReference, as_device, find_run
+from dotexp.commands.references import DeviceName, Root, RunReference, as_device, as_id, as_root, find_run
 from dotexp.experiment.checking import Overrides
 from dotexp.export.predictor import Predictor
 from dotexp.runs.folder import DEFAULT_ROOT
@@ -17,9 +16,9 @@ Row = dict[str, Any]
 def ask(
     run: RunReference,
     query: str,
-    value: str,
+    value: str | int,
     set: Overrides = (),
-    runs: str | Path = DEFAULT_ROOT,
+    runs: Root = DEFAULT_ROOT,
     device: DeviceName = None,
     **options: Any,
 ) -> list[Row]:
@@ -28,16 +27,16 @@ def ask(
     `set` may say where the data is now (`data.path=…`). Raises UsageError for a query that the run does not answer, an
     option that the query does not take, and a value that it refuses.
     """
-    return open_predictor(run, set, runs, device).ask(query, value, **options)
+    return open_predictor(run, set, runs, device).ask(query, as_id("the value of a query", value), **options)
 
 
 def recommend(
     run: RunReference,
-    user: str,
+    user: str | int,
     top: int = 10,
     seen: bool = False,
     set: Overrides = (),
-    runs: str | Path = DEFAULT_ROOT,
+    runs: Root = DEFAULT_ROOT,
     device: DeviceName = None,
 ) -> list[Row]:
     """The `top` items that a run rates highest for a user: `rank`, `item`, `title` where there are titles, `value`.
@@ -51,9 +50,9 @@ def recommend(
 
 def similar_items(
     run: RunReference,
-    item: str,
+    item: str | int,
     top: int = 10,
-    runs: str | Path = DEFAULT_ROOT,
+    runs: Root = DEFAULT_ROOT,
     device: DeviceName = None,
 ) -> list[Row]:
     """The `top` items most like an item: `rank`, `item`, `title` where there are titles, `similarity`.
@@ -64,6 +63,6 @@ def similar_items(
     return ask(run, "similar", item, (), runs, device, top=top)
 
 
-def open_predictor(run: RunReference, set: Overrides, runs: str | Path, device: DeviceName) -> Predictor:
+def open_predictor(run: RunReference, set: Overrides, runs: Root, device: DeviceName) -> Predictor:
     """Find a run or bundle, and restore its model."""
-    return make_predictor(find_run(run, Path(runs)), set, None, as_device(device))
+    return make_predictor(find_run(run, as_root(runs)), set, None, as_device(device))

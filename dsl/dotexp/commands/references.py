@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from operator import index
+from os import PathLike, fspath
 from pathlib import Path
+from typing import SupportsFloat, SupportsIndex
 
 from dotexp.components.registry import Registry, load_registry
-from dotexp.experiment.checking import Overrides, SpecPath, load
+from dotexp.experiment.checking import Overrides, SpecPath, as_overrides, load
 from dotexp.experiment.experiment import Device
 from dotexp.experiment.resolve import Resolved
 from dotexp.export.bundle import changed_versions
@@ -14,20 +17,41 @@ from dotexp.language.diagnostics import Diagnostic, Severity, SpecError, UsageEr
 from dotexp.planning.plan import Plan
 from dotexp.planning.planner import Probe, make_plan
 from dotexp.runs.bundle_files import is_bundle, require_sound
-from dotexp.runs.folder import RunFolder, newest_unfinished, open_run
+from dotexp.runs.folder import DEFAULT_ROOT, RunFolder, newest_unfinished, open_run
 
-RunReference = str | Path | RunFolder
+RunReference = str | PathLike[str] | RunFolder
 """A run: its folder, its name or path, or an experiment's name."""
 
 DeviceName = Device | str | None
-"""A device; None and `auto` leave the choice to the spec, or to the run that is resumed or verified."""
+"""A device; None and `auto` leave the choice to the spec, or to the run that is resumed or verified.
 
-Inputs = str | Path | Sequence[str | Path]
-"""What to predict for: one input or several."""
+A `torch.device` of the first index is taken as well.
+"""
+
+Input = str | PathLike[str] | tuple[str | int, str | int]
+"""An input: an image's file, a folder of images, `USER:ITEM`, a user and an item, a file of pairs."""
+
+Inputs = Input | Iterable[Input]
+"""What to predict for: one input or several; a tuple stands for a pair inside a list alone."""
+
+Root = str | PathLike[str] | None
+"""Folder of runs; None: `runs` in the current folder."""
+
+
+def as_root(runs: Root) -> Path:
+    """Return the folder of runs. Raises TypeError for anything but a path."""
+    if runs is None:
+        return DEFAULT_ROOT
+    return Path(_path_text(runs, "runs", "the path of a folder"))
 
 
 def as_device(device: DeviceName) -> Device | None:
-    """Return the device that replaces the spec's, None for `auto`. Raises UsageError for an unknown name."""
+    """Return the device that replaces the spec's, None for `auto`.
+
+    Raises UsageError for an unknown name, TypeError for what is no name of a device.
+    """
+    if device is not None and not isinstance(device, str):
+        device = _torch_device(device)
     try:
         chosen = None if device is None else Device(device)
     except ValueError:
@@ -36,8 +60,71 @@ def as_device(device: DeviceName) -> Device | None:
 
 
 def as_inputs(inputs: Inputs) -> list[str]:
-    """Return inputs as text; a single one may be given without a list."""
-    return [str(each) for each in ([inputs] if isinstance(inputs, str | Path) else inputs)]
+    """Return inputs as text; a single one may be given without a list, and a generator is read to its end.
+
+    Raises TypeError for what is no path, `USER:ITEM`, or pair of ids.
+    """
+    if isinstance(inputs, str | PathLike):
+        return [_input(inputs)]
+    table = isinstance(inputs, Mapping) or hasattr(inputs, "columns")
+    if table or isinstance(inputs, bytes | bytearray) or not isinstance(inputs, Iterable):
+        raise _wrong_type("inputs", f"{_INPUT}, or a list of these", inputs)
+    try:
+        return [_input(each) for each in inputs]
+    except TypeError as error:
+        if isinstance(inputs, tuple):
+            raise TypeError(f"{error}; write a single pair as a list: [(user, item)]") from None
+        raise
+
+
+def as_number(name: str, value: float, whole: bool = False) -> float:
+    """Return a number. Raises TypeError, with the parameter's name, for anything else."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex if whole else SupportsFloat):
+        raise _wrong_type(name, "a whole number" if whole else "a number", value)
+    return value
+
+
+def as_id(name: str, value: str | int) -> str:
+    """Return a user's or an item's id as text. Raises TypeError for anything but text and whole numbers."""
+    if isinstance(value, bool) or not isinstance(value, str | SupportsIndex):
+        raise _wrong_type(name, "text or a whole number", value)
+    return value if isinstance(value, str) else str(index(value))
+
+
+_INPUT = "the path of an image, a folder or a file of pairs, USER:ITEM, or (user, item)"
+
+
+def _input(given: object) -> str:
+    if isinstance(given, tuple) and len(given) == 2:
+        user, item = as_id("a user's id", given[0]), as_id("an item's id", given[1])
+        if ":" in user:
+            raise UsageError(f"the user `{user}` cannot be given as a pair, which is split at the first colon")
+        return f"{user}:{item}"
+    return _path_text(given, "an input", _INPUT)
+
+
+def _path_text(given: object, name: str, expected: str) -> str:
+    text = fspath(given) if isinstance(given, PathLike) else given
+    if not isinstance(text, str):
+        raise _wrong_type(name, expected, given)
+    return text
+
+
+def _torch_device(device: object) -> str:
+    """Return the name of a `torch.device`, without importing torch."""
+    if (type(device).__module__, type(device).__name__) != ("torch", "device"):
+        raise _wrong_type("device", f"one of {', '.join(Device)}", device)
+    if getattr(device, "index", None):
+        raise UsageError(f"the device `{device}` cannot be chosen: CUDA_VISIBLE_DEVICES says which GPU `cuda` is")
+    return str(device).partition(":")[0]
+
+
+def _wrong_type(name: str, expected: str, given: object) -> TypeError:
+    return TypeError(f"{name} is {expected}, not {type(given).__name__}")
+
+
+def _name(run: object) -> str:
+    return _path_text(run, "a run", "its name, its path or its RunFolder")
 
 
 def find_run(run: RunReference, root: Path) -> RunFolder:
@@ -45,7 +132,7 @@ def find_run(run: RunReference, root: Path) -> RunFolder:
 
     Raises UsageError where there is none, and for a bundle whose files are not as they were written.
     """
-    found = run if isinstance(run, RunFolder) else open_run(str(run), root)
+    found = run if isinstance(run, RunFolder) else open_run(_name(run), root)
     if is_bundle(found.path):
         require_sound(found.path)
     return found
@@ -53,14 +140,16 @@ def find_run(run: RunReference, root: Path) -> RunFolder:
 
 def find_unfinished(run: RunReference, root: Path) -> RunFolder:
     """Find a run; an experiment's name stands for its newest run. Raises UsageError where there is none."""
-    return run if isinstance(run, RunFolder) else newest_unfinished(str(run), root) or open_run(str(run), root)
+    if isinstance(run, RunFolder):
+        return run
+    return newest_unfinished(_name(run), root) or open_run(_name(run), root)
 
 
 def load_spec(spec: SpecPath | Resolved, set: Overrides, registry: Registry) -> Resolved:
     """Load a spec unless it is resolved already. Raises UsageError where a resolved one comes with overrides."""
     if not isinstance(spec, Resolved):
         return load(spec, set, registry)
-    if set:
+    if as_overrides(set):
         raise UsageError(
             f"`set` replaces values while a spec is loaded, and `{spec.experiment.name}` is resolved already:"
             " give it to load(spec, set)"

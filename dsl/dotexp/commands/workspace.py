@@ -13,9 +13,12 @@ from dotexp.commands.predicting import make_predictor
 from dotexp.commands.references import (
     DeviceName,
     Inputs,
+    Root,
     RunReference,
     as_device,
     as_inputs,
+    as_number,
+    as_root,
     find_run,
     find_unfinished,
     load_run,
@@ -52,13 +55,14 @@ class Workspace:
     """A folder of runs and a device: what every command works with.
 
     A spec is given as a path (`-`: standard input) or as what `load` returned; `set` is one override or several, each
-    written as for `--set`. A run is given as its name, its path, its RunFolder, or an experiment's name for its newest
-    finished run. `listener` hears of a run's progress, `notify` of warnings. `device` is `cpu`, `cuda`, `mps` or
-    `auto`, which leaves the choice to the spec, or to the run that is resumed or verified.
+    written as for `--set`, or values by their paths, `{"epochs": 3}`. A run is given as its name, its path, its
+    RunFolder, or an experiment's name for its newest finished run. `listener` hears of a run's progress, `notify` of
+    warnings. `device` is `cpu`, `cuda`, `mps` or `auto`, which leaves the choice to the spec, or to the run that is
+    resumed or verified.
     """
 
-    def __init__(self, runs: str | Path = DEFAULT_ROOT, device: DeviceName = "auto") -> None:
-        self.root: Path = Path(runs)
+    def __init__(self, runs: Root = DEFAULT_ROOT, device: DeviceName = "auto") -> None:
+        self.root: Path = as_root(runs)
         self.device: Device | None = as_device(device)
 
     @cached_property
@@ -154,8 +158,9 @@ class Workspace:
 
     def iter_predictions(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> Iterator[Prediction]:
         """Predict as `predict`, yielding one prediction at a time, in bounded memory."""
+        given, passes = as_inputs(inputs), int(as_number("tta", tta, whole=True))
         predictor = make_predictor(self.open(run), (), self.registry, self.device)
-        yield from predictor.predictions(as_inputs(inputs), tta)
+        return predictor.predictions(given, passes)
 
     def predict_into(
         self, run: RunReference, inputs: Inputs, out: str | Path, *, progress: Progress | None = None
@@ -167,8 +172,9 @@ class Workspace:
         """
         from dotexp.export.batch import predict_into
 
+        given = as_inputs(inputs)
         predictor = make_predictor(self.open(run), (), self.registry, self.device)
-        return predict_into(predictor, as_inputs(inputs), Path(out), progress)
+        return predict_into(predictor, given, Path(out), progress)
 
     def export(
         self,

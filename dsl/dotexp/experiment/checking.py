@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 
 from dotexp.components.registry import Registry, load_registry
-from dotexp.experiment.overrides import Override, parse_overrides
+from dotexp.experiment.overrides import Override, override_of, parse_overrides
 from dotexp.experiment.resolve import Resolved, resolve
 from dotexp.experiment.weight_files import check_weight_file
 from dotexp.language.decoding import LARGEST, read_bounded
@@ -15,9 +16,9 @@ from dotexp.language.machine_faults import file_fault
 from dotexp.language.parser import parse, read
 from dotexp.language.source import Source
 
-SpecPath = str | Path
-Overrides = str | Sequence[str | Override]
-"""One override, `path=value`, or several."""
+SpecPath = str | PathLike[str]
+Overrides = str | Override | Iterable[str | Override] | Mapping[str, object] | None
+"""One override, `path=value`, or several; or values by their paths."""
 STDIN = "-"
 
 
@@ -45,7 +46,7 @@ def check_source(
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
     """Check a spec's text as `check` does a file."""
     collector = Collector()
-    overrides = parse_overrides((set,) if isinstance(set, str) else set, collector)
+    overrides = parse_overrides(as_overrides(set), collector)
     resolved, diagnostics = resolve(parse(source), registry, overrides)
     if not collector.diagnostics:
         return resolved, diagnostics
@@ -60,11 +61,28 @@ def load(spec: SpecPath, set: Overrides = (), registry: Registry | None = None, 
     return resolved
 
 
+def as_overrides(set: Overrides) -> tuple[str | Override, ...]:
+    """Return overrides as a tuple; a single one may be given without a list. Raises TypeError for anything else."""
+    if set is None:
+        return ()
+    if isinstance(set, str | Override):
+        return (set,)
+    if isinstance(set, Mapping):
+        return tuple(override_of(path, value) for path, value in set.items())
+    listed = tuple(set) if isinstance(set, Iterable) and not isinstance(set, bytes | bytearray) else (set,)
+    for each in listed:
+        if not isinstance(each, str | Override):
+            raise TypeError(f'set is an override such as "epochs=3", or several, not {type(each).__name__}')
+    return listed
+
+
 def spec_bytes(spec: SpecPath) -> tuple[bytes, str, Path]:
     """Read a spec file (`-`: standard input): its content, its name, and the folder where its relative paths start.
 
-    Raises UsageError where it cannot be read.
+    Raises UsageError where it cannot be read, TypeError for what is no path.
     """
+    if not isinstance(spec, str | PathLike) or not isinstance(fspath(spec), str):
+        raise TypeError(f"a spec is a path, or what load returned, not {type(spec).__name__}")
     if str(spec) == STDIN:
         import sys
 
