@@ -23,7 +23,14 @@ MODELS = list(dict.fromkeys(component.params for component in COMPONENTS))
 """The distinct parameter models: components that differ in little share one."""
 
 FIELDS = [(model, name) for model in MODELS for name in model.model_fields]
-BUILDERS = sorted({r for c in COMPONENTS for r in (c.build, c.encode, *(q.answer for q in c.queries)) if r is not None})
+BUILDERS = sorted(
+    {
+        r
+        for c in COMPONENTS
+        for r in (c.build, c.inputs and c.inputs.encoder, *(q.answer for q in c.queries))
+        if r is not None
+    }
+)
 
 
 def label(value: object) -> str:

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from dotexp.components.facts import DataFacts, DataSignature, Facts
+from dotexp.components.input_form import InputForm
 from dotexp.components.params import Params
 from dotexp.components.queries import Query
 from dotexp.language.diagnostics import Problem
@@ -74,8 +75,8 @@ class Component(Record):
     check: ByPath[Callable[[Any, DataFacts], Iterable[Problem]] | None] = ByPath(None)
     """Looks at the parameters together with the opened data, and yields problems."""
 
-    encode: str | None = None
-    """Of data: the `"module:function"` that turns the inputs of `predict` into tensors."""
+    inputs: InputForm | None = None
+    """Of data: how it takes the inputs of `predict`; None: nothing can be predicted from it."""
 
     queries: tuple[Query, ...] = ()
     """Of data, a model, a body or a head: what `predict` can ask a finished run of it."""

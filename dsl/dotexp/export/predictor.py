@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dotexp.components.builders import DataContext
 from dotexp.components.component import Use, load_attribute
 from dotexp.components.facts import DataFacts, ModelFacts
+from dotexp.components.input_form import InputForm
 from dotexp.components.queries import Query
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.experiment import Device, Experiment
@@ -81,15 +83,25 @@ class Predictor:
         task = self.registry.tasks.get(self.facts.task)
         self._answer = numbers if task is None else load_attribute(task.answer)
 
-    def encode(self, inputs: Sequence[Any]) -> Encoded:
-        """Encode inputs as the data does. Raises UsageError for inputs of another kind."""
-        if self.data.component.encode is None:
+    @cached_property
+    def inputs(self) -> InputForm:
+        """How the data takes inputs. Raises UsageError where it does not say."""
+        form = self.data.component.inputs
+        if form is None:
             name = self.data.name
             raise UsageError(f"`{name}` does not say how to encode new inputs, so nothing can be predicted from it")
-        encoded: Encoded = load_attribute(self.data.component.encode)(
-            self.data.params, self.facts.vocabulary, list(inputs)
+        return form
+
+    @cached_property
+    def _encoder(self) -> Callable[[Sequence[Any]], Encoded]:
+        encoder: Callable[[Sequence[Any]], Encoded] = load_attribute(self.inputs.encoder)(
+            self.data.params, self.facts.vocabulary
         )
-        return encoded
+        return encoder
+
+    def encode(self, inputs: Sequence[Any]) -> Encoded:
+        """Encode inputs as the data does. Raises UsageError for inputs of another kind."""
+        return self._encoder(list(inputs))
 
     def predictions(self, inputs: Sequence[Any], tta: int = 0) -> Iterator[Prediction]:
         """Yield a prediction for each input, in bounded memory; one that cannot be read is a prediction with its error.

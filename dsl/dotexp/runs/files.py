@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _T = TypeVar("_T")
-_adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,7 +67,7 @@ def parse_as(kind: type[_T], content: bytes, path: Path, what: str) -> _T:
     from pydantic import ValidationError
 
     try:
-        values: _T = _adapter(kind).validate_json(content, strict=True)
+        values: _T = _adapter(kind).validate_json(content, strict=True)  # type: ignore[arg-type]  # a type has a hash
         return values
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
@@ -77,12 +77,11 @@ def parse_as(kind: type[_T], content: bytes, path: Path, what: str) -> _T:
         raise UsageError(f"{path} is not {what}: {f'{place}: ' if place else ''}{first['msg']}") from error
 
 
+@cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
-    return _adapters[kind]
+    return TypeAdapter(kind)
 
 
 @contextmanager

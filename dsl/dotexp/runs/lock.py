@@ -18,6 +18,7 @@ from dotexp.runs.folder import RunFolder
 NAME = "lock.json"
 _NEAR = 2.0  # seconds: a system tells the time of its start in whole seconds
 _held: set[Path] = set()
+"""Runs that this process works on."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dotexp.components.component_index import *
     from dotexp.components.facts import *
     from dotexp.components.hookspecs import *
+    from dotexp.components.input_form import *
     from dotexp.components.kinds import *
     from dotexp.components.params import *
     from dotexp.components.queries import *
@@ -43,6 +44,7 @@ HOMES = {
         "OptimizerFacts ReportFacts"
     ),
     "dotexp.components.hookspecs": "hookimpl",
+    "dotexp.components.input_form": "InputForm",
     "dotexp.components.kinds": "Kind",
     "dotexp.components.params": (
         "Affects ForTasks FormerName OfKind OncePerExperiment Params Percent Positional Range former_members"

@@ -10,6 +10,7 @@ from dotexp import (
     DataParams,
     DataSignature,
     Effect,
+    InputForm,
     OfKind,
     OncePerExperiment,
     Params,
@@ -254,6 +255,10 @@ class LatentRatingsParams(DataParams):
 
 
 _DATA = DataSignature("ratings", "users and items")
+_PAIRS = InputForm(
+    "dotexp_collab.predict.encode:encoder", ("users", "items"), "USER:ITEM pairs or files of them", "196:242",
+    {"user": "196", "item": "242"}, "pairs",
+)  # fmt: skip
 _HOME = "dotexp_collab.data"
 
 
@@ -272,7 +277,7 @@ _QUERIES = (
 
 
 def _rated(name: str, params: type[DataParams], build: str) -> Component:
-    return Component("data", name, params, build, _DATA, encode="dotexp_collab.predict.encode:encode", queries=_QUERIES)
+    return Component("data", name, params, build, _DATA, inputs=_PAIRS, queries=_QUERIES)
 
 
 COMPONENTS = (

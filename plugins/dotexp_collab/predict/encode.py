@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,15 +19,21 @@ from dotexp_collab.predict.pairs import Pair, Pairs, TrainedIds, Unreadable
 _BATCH = 4096
 
 
-def encode(params: Params, vocabulary: Mapping[str, Any], inputs: Sequence[str | Pair]) -> Encoded:
+def encoder(params: Params, vocabulary: Mapping[str, Any]) -> Callable[[Sequence[str | Pair]], Encoded]:
+    """Return the function that encodes pairs for a model that was trained with this vocabulary."""
+    coding = _Coding(*(_codes(vocabulary[name]) for name in ("users", "items")))
+    trained = TrainedIds(params, vocabulary.get("columns", {}), coding.users, coding.items)
+    return partial(_encode, coding, trained)
+
+
+def _encode(coding: _Coding, trained: TrainedIds, inputs: Sequence[str | Pair]) -> Encoded:
     """Encode pairs, `USER:ITEM` or a tuple, and files of pairs, batch by batch as they are asked for.
 
     Each row has the `user`, the `item`, and which of the two are `unknown`, coded 0. Raises UsageError for an input
     that is neither, and for a file that holds no pairs; rows of a file that are none raise it as the rows or batches
     are asked for, and are rows with an error among the pieces.
     """
-    coding = _coding(vocabulary)
-    pairs = Pairs(inputs, TrainedIds(params, vocabulary.get("columns", {}), coding.users, coding.items))
+    pairs = Pairs(inputs, trained)
 
     def pieces(start: int) -> Iterator[Piece]:
         return coding.pieces(islice(pairs.read(), start, None))
@@ -82,17 +89,6 @@ class _Rows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for user, item in self.pairs:
             yield self.coding.row(user, item)
-
-
-_last: tuple[Mapping[str, Any], _Coding] | None = None
-
-
-def _coding(vocabulary: Mapping[str, Any]) -> _Coding:
-    """Return the codes of a vocabulary; those of the last one are kept, since a service encodes pair by pair."""
-    global _last
-    if _last is None or _last[0] is not vocabulary:
-        _last = vocabulary, _Coding(*(_codes(vocabulary[name]) for name in ("users", "items")))
-    return _last[1]
 
 
 def _codes(labels: Sequence[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -52,7 +52,12 @@ class _Part(TensorPart):
         self.names: Sequence[str] = [f"{PREFIX}{number}" for number in numbers]
 
 
-def encode(params: DigitsParams, vocabulary: Mapping[str, Any], inputs: Sequence[str | bytes]) -> Encoded:
+def encoder(params: DigitsParams, vocabulary: Mapping[str, Any]) -> Callable[[Sequence[str | bytes]], Encoded]:
+    """Return the function that encodes inputs of `predict`; the vocabulary is not needed."""
+    return partial(encode, params)
+
+
+def encode(params: DigitsParams, inputs: Sequence[str | bytes]) -> Encoded:
     """Encode images, light ink on dark: files, those in folders and below, bytes, or `digits:INDEX` of the set.
 
     Batches are floats (B, 3, size, size). Raises UsageError naming an input that is none of these.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,18 @@ Source = Path | bytes | str
 """An image file, what is in one, or the name of an image that a data set has."""
 
 
-def encode(params: ImageParams, vocabulary: Mapping[str, Any], inputs: Sequence[str | bytes]) -> Encoded:
+def encoder(params: ImageParams, vocabulary: Mapping[str, Any]) -> Callable[[Sequence[str | bytes]], Encoded]:
+    """Return the function that encodes inputs of `predict` for a run whose data had this vocabulary."""
+    return partial(encode, params, levels_from(params.levels, vocabulary))
+
+
+def encode(params: ImageParams, levels: Levels, inputs: Sequence[str | bytes]) -> Encoded:
     """Encode image files, those in folders and below, and images given as bytes: floats (B, 3, size, size).
 
     `augmented` varies files as training does. Raises UsageError naming an input that does not exist or holds no images,
     and, from the batches, one that cannot be read.
     """
     sources = [source for given in inputs for source in image_sources(given)]
-    levels = levels_from(params.levels, vocabulary)
 
     def read(source: Source) -> Tensor:
         assert not isinstance(source, str)

@@ -19,7 +19,7 @@ from dotexp.sdk.fields import ColumnName, Count, Encoding, Fraction, Header, Sep
 from pydantic import AfterValidator, Field, model_validator
 
 from dotexp_vision.data.dataset_names import DATASETS, Known
-from dotexp_vision.data.params import ImageParams
+from dotexp_vision.data.params import IMAGES, ImageParams
 
 HeldOut = Fraction | Count | Path | Annotated[Use, OfKind("image_split")]
 
@@ -164,13 +164,12 @@ def listed_facts(params: ImageListParams) -> DataSignature:
 
 
 _HOME = "dotexp_vision.data"
-_ENCODE = f"{_HOME}.encoding:encode"
 _FACTS = DataSignature("classification", "images")
 
 COMPONENTS = (
-    Component("data", "image_list", ImageListParams, f"{_HOME}.listed:build", listed_facts, encode=_ENCODE),
+    Component("data", "image_list", ImageListParams, f"{_HOME}.listed:build", listed_facts, inputs=IMAGES),
     Component(
-        "data", "torchvision_dataset", TorchvisionDatasetParams, f"{_HOME}.torchvision:build", _FACTS, encode=_ENCODE
+        "data", "torchvision_dataset", TorchvisionDatasetParams, f"{_HOME}.torchvision:build", _FACTS, inputs=IMAGES
     ),
     Component("image_split", "column", ColumnSplitParams, f"{__name__}:split_column"),
 )

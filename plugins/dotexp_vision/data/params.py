@@ -11,6 +11,7 @@ from dotexp import (
     DataSignature,
     Effect,
     ImageDataParams,
+    InputForm,
     OfKind,
     OncePerExperiment,
     Positional,
@@ -186,9 +187,12 @@ class DigitsParams(ImageDataParams):
 _HOME = "dotexp_vision.data"
 _FACTS = DataSignature("classification", "images")
 
+IMAGES = InputForm(f"{_HOME}.encoding:encoder", ("images",), "image files or folders", "photo.jpg")
+"""Images, as `predict` takes them."""
+
+_DIGITS = IMAGES.replace(encoder=f"{_HOME}.digits:encoder")
+
 COMPONENTS = (
-    Component(
-        "data", "image_folder", ImageFolderParams, f"{_HOME}.folder:build", _FACTS, encode=f"{_HOME}.encoding:encode"
-    ),
-    Component("data", "digits", DigitsParams, f"{_HOME}.digits:build", _FACTS, encode=f"{_HOME}.digits:encode"),
+    Component("data", "image_folder", ImageFolderParams, f"{_HOME}.folder:build", _FACTS, inputs=IMAGES),
+    Component("data", "digits", DigitsParams, f"{_HOME}.digits:build", _FACTS, inputs=_DIGITS),
 )

@@ -13,7 +13,7 @@ import torch
 from dotexp import UsageError
 from dotexp.sdk.tables import files
 from dotexp_collab.data.params import LatentRatingsParams, RatingsParams
-from dotexp_collab.predict.encode import encode
+from dotexp_collab.predict.encode import encoder
 
 VOCABULARY: Mapping[str, Any] = {"users": ["1", "22", "ann"], "items": ["242", "Alien: Covenant"]}
 NUMBERS: Mapping[str, Any] = {"users": ["1", "22", "333"], "items": ["242", "300"]}
@@ -25,7 +25,7 @@ def encoded(
 ) -> tuple[list[dict[str, Any]], list[list[int]]]:
     """The rows, and the codes of users and of items, for a run whose data had these columns and parameters."""
     params = RatingsParams(path=Path("gone.csv"), **given)
-    result = encode(params, {**vocabulary, "columns": dict(columns)}, [str(each) for each in inputs])
+    result = encoder(params, {**vocabulary, "columns": dict(columns)})([str(each) for each in inputs])
     batches = list(result.batches)
     return list(result.rows), [torch.cat(column).tolist() for column in zip(*batches, strict=True)]
 
@@ -70,7 +70,7 @@ def test_ids_are_compared_in_one_normal_form(tmp_path: Path) -> None:
 
 def test_many_pairs_come_in_batches_in_their_order() -> None:
     users = [str(k) for k in range(1, 9001)]
-    result = encode(LatentRatingsParams(), {"users": users, "items": ["x"]}, [f"{k}:x" for k in users])
+    result = encoder(LatentRatingsParams(), {"users": users, "items": ["x"]})([f"{k}:x" for k in users])
     batches = list(result.batches)
     assert len(batches) > 1
     assert torch.cat([codes for codes, _ in batches]).tolist() == list(range(1, 9001))
@@ -115,7 +115,7 @@ def test_parquet_is_read_too(tmp_path: Path) -> None:
 
 def test_inputs_come_in_the_order_given_as_often_as_they_are_asked_for(tmp_path: Path) -> None:
     one, two = written(tmp_path, "User\tItem\n1\t242\n\n333\t300\n", "a.tsv"), written(tmp_path, "22:300\n", "b.txt")
-    result = encode(RatingsParams(path=Path("x")), NUMBERS, ["9:9", str(one), str(two), "1:1"])
+    result = encoder(RatingsParams(path=Path("x")), NUMBERS)(["9:9", str(one), str(two), "1:1"])
     expected = [("9", "9"), ("1", "242"), ("333", "300"), ("22", "300"), ("1", "1")]
     for _ in range(2):
         assert [(row["user"], row["item"]) for row in result.rows] == expected

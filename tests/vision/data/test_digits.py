@@ -103,7 +103,7 @@ def test_each_class_gives_its_share() -> None:
 def test_examples_are_named_as_prediction_names_them() -> None:
     part = load(classes=(3, 5), size=8).part("valid")
     assert isinstance(part, Named)
-    encoded = encode(DigitsParams(size=8, batch_size=1000), {}, part.names)
+    encoded = encode(DigitsParams(size=8, batch_size=1000), part.names)
     (batch,) = part.batches(torch.arange(len(part)), 1000, None, CPU)
     ((inputs,),) = encoded.batches
     assert torch.equal(inputs, batch.inputs[0])
@@ -112,7 +112,7 @@ def test_examples_are_named_as_prediction_names_them() -> None:
 def test_prediction_by_number_and_by_file(tmp_path: Path) -> None:
     image = load_digits().images[3]
     Image.fromarray((image / 16 * 255).round().astype(np.uint8)).save(tmp_path / "three.png")
-    encoded = encode(DigitsParams(size=8, batch_size=1), {}, ["digits:3", str(tmp_path / "three.png")])
+    encoded = encode(DigitsParams(size=8, batch_size=1), ["digits:3", str(tmp_path / "three.png")])
     assert [row["input"] for row in encoded.rows] == ["digits:3", str(tmp_path / "three.png")]
     (by_number,), (by_file,) = encoded.batches
     np.testing.assert_array_equal(by_number[0, 1].numpy(), (image / 16).astype(np.float32))
@@ -124,14 +124,14 @@ def test_prediction_takes_the_images_of_folders_too(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8)).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no image")
-    encoded = encode(DigitsParams(size=8), {}, [str(tmp_path), "digits:3"])
+    encoded = encode(DigitsParams(size=8), [str(tmp_path), "digits:3"])
     assert [row["input"] for row in encoded.rows] == [str(tmp_path / "b.png"), str(tmp_path / "deep/a.png"), "digits:3"]
     (empty := tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no images in the folder"):
-        encode(DigitsParams(), {}, [str(empty)])
+        encode(DigitsParams(), [str(empty)])
 
 
 @pytest.mark.parametrize("text", ["digits:1797", "digits:-1", "digits:", "digits:x", "gone.png"])
 def test_prediction_names_what_it_cannot_use(text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        encode(DigitsParams(), {}, [text])
+        encode(DigitsParams(), [text])

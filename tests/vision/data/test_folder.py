@@ -13,7 +13,7 @@ from dotexp.sdk.data import Batch, Named
 from dotexp.sdk.seeds import Draw
 from dotexp.sdk.splits import random_split, random_split_rows
 from dotexp_vision.data.dataset import ImageData
-from dotexp_vision.data.encoding import encode
+from dotexp_vision.data.encoding import encoder
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams, OnBad, Resize
 from offered import offered
@@ -328,7 +328,7 @@ def test_presize_is_the_side_before_augmentation(tmp_path: Path) -> None:
 def test_prediction_sees_what_validation_sees(tmp_path: Path) -> None:
     noisy(tmp_path)
     params = ImageFolderParams(path=Path("nowhere"), size=8, batch_size=4)
-    encoded = encode(params, {"classes": ["a", "b"]}, [str(tmp_path), str(tmp_path / "b" / "1.png")])
+    encoded = encoder(params, {"classes": ["a", "b"]})([str(tmp_path), str(tmp_path / "b" / "1.png")])
     expected = [f"{label}/{i}.png" for label, i in (("a", 0), ("a", 2), ("a", 4), ("b", 1), ("b", 3), ("b", 5))]
     inputs = [row["input"] for row in encoded.rows]
     assert inputs == [str(tmp_path / name) for name in (*expected, "b/1.png")]
@@ -341,12 +341,12 @@ def test_prediction_sees_what_validation_sees(tmp_path: Path) -> None:
 def test_prediction_names_what_it_cannot_use(tmp_path: Path) -> None:
     params = ImageFolderParams(path=Path("nowhere"), size=8)
     with pytest.raises(UsageError, match=r"no such image or folder: .*gone\.png"):
-        encode(params, {}, [str(tmp_path / "gone.png")])
+        encoder(params, {})([str(tmp_path / "gone.png")])
     with pytest.raises(UsageError, match="no images in the folder"):
-        encode(params, {}, [str(tmp_path)])
+        encoder(params, {})([str(tmp_path)])
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(UsageError, match=r"bad\.png cannot be read"):
-        list(encode(params, {}, [str(tmp_path / "bad.png")]).batches)
+        list(encoder(params, {})([str(tmp_path / "bad.png")]).batches)
 
 
 def test_real_photographs(real_data: Path) -> None:

@@ -18,7 +18,7 @@ from dotexp.runs.results import EpochRow
 from dotexp.sdk.data import Named
 from dotexp.sdk.seeds import Draw
 from dotexp_vision.data import cache as image_store
-from dotexp_vision.data.encoding import encode
+from dotexp_vision.data.encoding import encoder
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.levels import Levels
 from dotexp_vision.data.params import ImageFolderParams, Resize
@@ -103,7 +103,7 @@ def test_varied_predictions_are_varied_as_training_is(photos: Path) -> None:
     train = data.part("train")
     assert isinstance(train, Named)
     inputs = [str(photos / "photos" / name) for name in train.names]
-    encoded = encode(params, {}, inputs)
+    encoded = encoder(params, {})(inputs)
     assert encoded.augmented is not None
     for epoch in (0, 1, 0):
         draw = Draw(7, "tta", epoch)
@@ -113,13 +113,13 @@ def test_varied_predictions_are_varied_as_training_is(photos: Path) -> None:
         assert torch.equal(varied, expected)
     plain = torch.cat([images for (images,) in encoded.batches])
     assert plain.shape == varied.shape and not torch.equal(plain, varied)
-    assert encode(params.model_copy(update={"augment": None}), {}, inputs).augmented is None
+    assert encoder(params.model_copy(update={"augment": None}), {})(inputs).augmented is None
 
 
 def test_presized_predictions_are_as_large_as_others(photos: Path) -> None:
     params = experiment(photos, "data.presize=48").data.params
     assert isinstance(params, ImageFolderParams)
-    encoded = encode(params, {}, [str(photos / "photos")])
+    encoded = encoder(params, {})([str(photos / "photos")])
     assert encoded.augmented is not None
     sides = {images.shape[-1] for (images,) in (*encoded.batches, *encoded.augmented(Draw(1, "tta", 0)))}
     assert sides == {32}

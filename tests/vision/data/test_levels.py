@@ -13,7 +13,7 @@ import torch
 from dotexp import DataContext, UsageError
 from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.decode import UnreadableImageError, read_image
-from dotexp_vision.data.encoding import encode
+from dotexp_vision.data.encoding import encoder
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams
 from numpy.typing import NDArray
@@ -209,7 +209,7 @@ def test_prediction_scales_as_training_did(tmp_path: Path) -> None:
     facts = run.read_facts()
     assert facts.vocabulary["levels"] == {"integers": [0, 4095]}
     for vocabulary, white in ((facts.vocabulary, 4095), ({}, 65535)):
-        (batch,) = encode(params, vocabulary, [str(alone / "a" / "0.png")]).batches
+        (batch,) = encoder(params, vocabulary)([str(alone / "a" / "0.png")]).batches
         assert float(batch[0].max()) == pytest.approx(int(dim.max()) * 255 // white / 255)
     write(tmp_path / "other", [png(image) for image in (dim // 4, dim // 8) * 4])
     with pytest.raises(UsageError):

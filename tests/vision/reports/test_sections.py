@@ -383,7 +383,7 @@ def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, 
     seen = valid_subject(run)
     experiment = dotexp.load(run.resolved).experiment
     data = experiment.stages[-1].data
-    encoded = load_attribute(data.component.encode)(data.params, seen.facts.vocabulary, files)
+    encoded = load_attribute(data.component.inputs.encoder)(data.params, seen.facts.vocabulary)(files)
     assert encoded.augmented is not None
     with torch.no_grad():
         passes = [
