@@ -143,6 +143,14 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = spec(tmp_path)
+    os.chown(path, 1234, 2345)
+    assert runner("fmt", "a.exp", folder=tmp_path).returncode == 0
+    assert (path.stat().st_uid, path.stat().st_gid, path.read_text()) == (1234, 2345, NEAT)
+
+
 def test_a_read_only_file_is_left(tmp_path: Path) -> None:
     path = spec(tmp_path)
     path.chmod(0o444)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from dotexp.cli.output import columns, json_option, print_diagnostics, print_json, runs_option, said
+from dotexp.cli.output import columns, json_option, print_diagnostics, print_json, print_line, runs_option, said
 from dotexp.commands.differences import Condition, NumberPair, changed_conditions, paired_numbers
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.checking import STDIN, load
@@ -62,7 +62,8 @@ def command(a: str, b: str, root: Path, as_json: bool) -> None:
     if as_json:
         print_json(_json(found))
     else:
-        click.echo("\n".join(_lines(found)))
+        for line in _lines(found):
+            print_line(line)
     click.get_current_context().exit(int(not found.same))
 
 
@@ -95,15 +96,15 @@ def _lines(found: Found) -> Iterator[str]:
         rows = [(each.path, _change(each), _note(each)) for each in found.differences if each.effect is effect]
         rows += [(each.name, _change(each), _note(each)) for each in found.conditions if each.effect is effect]
         if rows:
-            yield f"\n{effect}"
-            yield columns(rows, indent="  ")
-    yield f"\n{_divergence(found)}"
+            yield from ("", str(effect), *columns(rows, indent="  ").splitlines())
+    yield from ("", _divergence(found))
     if found.numbers:
         cells = [
             (each.stage, each.number, said(each.before), said(each.after), _signed(each.delta))
             for each in found.numbers
         ]
-        yield f"\n{columns(cells, ('stage', 'number', one, other, 'difference'), right={2, 3, 4})}"
+        header = ("stage", "number", one, other, "difference")
+        yield from ("", *columns(cells, header, right={2, 3, 4}).splitlines())
 
 
 def _change(each: Difference | Condition) -> str:

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from dotexp.cli.output import said
+from dotexp.cli.tables import fitted, screen_width
 from dotexp.language.wording import counted, counted_plural
 from dotexp.planning.plan import Plan
 from dotexp.runs.folder import RunFolder
@@ -60,14 +61,14 @@ class Display:
         read = [counted_plural(count, name) for name, count in facts.summary.items()]
         parameters = counted(plan.parameters, "parameter")
         counts = [f"{facts.train:,} train", f"{facts.valid:,} valid", *read, parameters]
-        self._console.print(f"{run.name}: {', '.join(counts)}", markup=False)
+        self._say(f"{run.name}: {', '.join(counts)}")
         self._header = ("epoch", "train_loss", "valid_loss", *(use.name for use in plan.metrics), "seconds")
 
     def stage_started(self, name: str, steps: int) -> None:
         """Print the stage's table header and start its progress bar."""
         self._stop()
         self._console.print(f"stage {name}", markup=False, style="bold")
-        self._console.print(_line(self._header), markup=False)
+        self._console.print(_line(self._header, self._width), markup=False)
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
             times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -84,17 +85,25 @@ class Display:
         """Print the epoch's row."""
         numbers = (row.train_loss, row.valid_loss, *_values(row.metrics))
         cells = (str(row.epoch), *(said(number) for number in numbers), f"{row.seconds:.1f}")
-        self._console.print(_line(cells), markup=False)
+        self._console.print(_line(cells, self._width), markup=False)
         if row.stopped is not None:
-            self._console.print(f"  stopped by {row.stopped}", markup=False)
+            self._say(f"  stopped by {row.stopped}")
 
     def warned(self, message: str) -> None:
         """Print a warning above the bar."""
-        self._console.print(f"warning: {message}", markup=False, style="yellow")
+        self._say(f"warning: {message}", style="yellow")
 
     def run_ended(self, result: RunResult) -> None:
         """Stop the progress bar."""
         self._stop()
+
+    @property
+    def _width(self) -> int | None:
+        return screen_width(err=True)
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        """Print a line, broken between words where the terminal is narrower."""
+        self._console.print(fitted(text, self._width, "    "), markup=False, style=style)
 
     def _stop(self) -> None:
         if self._progress is not None:
@@ -106,5 +115,12 @@ def _values(metrics: Mapping[str, Any]) -> list[Any]:
     return [value if isinstance(value, float) else str(value) for value in metrics.values()]
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    return "  " + "  ".join(cell.rjust(max(11, len(cell))) if i else cell.rjust(5) for i, cell in enumerate(cells))
+def _line(cells: tuple[str, ...], width: int | None) -> str:
+    """A row of the table of epochs; on a terminal that is too narrow for it, its last columns stand below."""
+    first, *numbers = (cell.rjust(max(11, len(cell))) if i else cell.rjust(5) for i, cell in enumerate(cells))
+    lines = [f"  {first}"]
+    for number in numbers:
+        if width is not None and len(lines[-1]) + 2 + len(number) > width:
+            lines.append(" " * 7)
+        lines[-1] += f"  {number}"
+    return "\n".join(lines)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 from pydantic_core import PydanticUndefined
 
-from dotexp.cli.output import columns, json_option, print_diagnostics, print_json, print_table, set_option
+from dotexp.cli.output import columns, json_option, print_diagnostics, print_json, print_line, print_table, set_option
+from dotexp.cli.tables import screen_width
 from dotexp.components.component import Component, Use
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.accepted import expected_for
@@ -71,7 +72,8 @@ _WIDEST = 40
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    widest = max(16, min(_WIDEST, (screen_width() or 4 * _WIDEST) // 4))
+    return text if len(text) <= widest else f"{text[: widest - 1]}…"
 
 
 def _brief(setting: Setting) -> str:
@@ -92,7 +94,7 @@ def _place(span: Span) -> str:
 
 
 def _explain(setting: Setting, registry: Registry, every: Sequence[Setting]) -> None:
-    click.echo(f"{setting.path} = {setting.text}")
+    print_line(f"{setting.path} = {setting.text}")
     rows = [row for row in _facts(setting, registry) if row[1]]
     if isinstance(setting.value, Value):
         users = [e.path for e in every if not e.outside and any(p.name.text == setting.path for p in e.origin.params)]

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dotexp.cli.streams import utf8
+from dotexp.cli.tables import fitted, screen_width, table
 from dotexp.language.diagnostics import Diagnostic, Severity, render
 from dotexp.language.source import HIDDEN
 
@@ -37,7 +38,7 @@ device_option = click.option(
 def print_diagnostics(diagnostics: Iterable[Diagnostic], err: bool = False) -> None:
     """Print diagnostics, each drawn with its line, a blank line between them."""
     for diagnostic in diagnostics:
-        head, _, rest = render(diagnostic).partition("\n")
+        head, _, rest = render(diagnostic, screen_width(err)).partition("\n")
         colour = "red" if diagnostic.severity is Severity.error else "yellow"
         styled = click.style(head, fg=colour, bold=True)
         text = (styled if coloured() else head) + (f"\n{rest}" if rest else "")
@@ -81,17 +82,14 @@ def plain_unicode() -> bool:
 def columns(
     rows: Sequence[Sequence[str]], header: Sequence[str] = (), right: Container[int] = (), indent: str = ""
 ) -> str:
-    """Lay rows out in columns, each as wide as its widest cell; the columns numbered in `right` end flush."""
-    every = [header, *rows] if header else list(rows)
-    widths = [max(len(row[i]) for row in every) for i in range(len(every[0]))] if every else []
-    lines = []
-    for row in every:
-        cells = (
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append(f"{indent}{'  '.join(cells)}".rstrip())
-    return "\n".join(lines)
+    """Lay rows out in columns that fit the terminal; the columns numbered in `right` end flush."""
+    return table(rows, header, right, indent, screen_width())
+
+
+def print_line(text: str, hanging: str = "    ") -> None:
+    """Print a line, broken between words where the terminal is narrower; `hanging` indents what follows."""
+    lead = text[: len(text) - len(text.lstrip(" "))]
+    click.echo(fitted(text.lstrip(" "), screen_width(), hanging, lead))
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from dotexp.cli.output import columns
+from dotexp.cli.tables import fitted, screen_width
 from dotexp.engine.estimate import Estimate
 from dotexp.experiment.text import freeze_text
 from dotexp.language.wording import counted, counted_plural, range_ends
@@ -14,20 +16,28 @@ from dotexp.planning.plan import GroupPlan, Plan, StagePlan
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
+_BEHIND_LABEL = " " * 8
 
 
 def show_plan(plan: Plan, estimates: Sequence[Estimate]) -> None:
     """Print a plan: the data, and for every stage its groups, curves, rewrites and an estimate of memory and time."""
     console = Console(highlight=False, soft_wrap=True)
     title = f"{plan.name}: {plan.description}" if plan.description else plan.name
-    console.print(f"[bold]{_plain(title)}[/bold]  (seed {plan.seed})")
-    console.print(f"data    {_plain(_data(plan))}")
+    _say(console, f"{title}  (seed {plan.seed})", bold=title)
+    _say(console, f"data    {_data(plan)}", _BEHIND_LABEL)
     for name, guess in plan.facts.guesses.items():
-        console.print(f"  guessed: {name} = {guess}", markup=False)
-    console.print(f"model   {counted(plan.parameters, 'parameter')}")
+        _say(console, f"  guessed: {name} = {guess}")
+    _say(console, f"model   {counted(plan.parameters, 'parameter')}")
     for stage, estimate in zip(plan.stages, estimates, strict=True):
         console.print()
         _show_stage(console, stage, estimate)
+
+
+def _say(console: Console, text: str, hanging: str = "    ", bold: str = "") -> None:
+    """Print a line, broken between words where the terminal is narrower."""
+    said = Text(fitted(text, screen_width(), hanging))
+    said.stylize("bold", 0, len(bold))
+    console.print(said)
 
 
 def _show_stage(console: Console, stage: StagePlan, estimate: Estimate) -> None:
@@ -36,22 +46,30 @@ def _show_stage(console: Console, stage: StagePlan, estimate: Estimate) -> None:
         batches += f", {stage.batches_per_step} to a step"
     epochs, steps = counted(stage.epochs, "epoch"), counted(stage.steps_per_epoch, "step")
     length = f"{epochs} of {steps}, {stage.steps:,} in all, {batches}"
-    console.print(f"[bold]stage {stage.name}[/bold]  {freeze_text(stage.freeze)}; {length}")
-    console.print(f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {stage.fit.name}", markup=False)
+    title = f"stage {stage.name}"
+    _say(console, f"{title}  {freeze_text(stage.freeze)}; {length}", bold=title)
+    _say(console, f"  loss {stage.loss.name}, optimizer {stage.optimizer.name}, policy {stage.fit.name}")
     console.print(_groups(stage), markup=False)
     rates = next((rates for rates in stage.rates if rates is not None), None)
     if rates:
-        console.print(f"  learning rate  {curve(rates)}", markup=False)
+        _draw(console, "learning rate", rates)
     if stage.momentum:
         low, high = min(stage.momentum), max(stage.momentum)
         said = f"{high:g}" if low == high else f"{stage.momentum[0]:g} → {_turn(stage.momentum):g}"
-        console.print(f"  momentum       {curve(stage.momentum)}  {said}", markup=False)
+        _draw(console, "momentum", stage.momentum, said)
     for rewrite in stage.rewrites:
         applies = "applies" if rewrite.applies else "does not apply"
-        console.print(f"  rewrite {rewrite.name} {applies}: {rewrite.reason}", markup=False)
+        _say(console, f"  rewrite {rewrite.name} {applies}: {rewrite.reason}")
     for hint in stage.hints:
-        console.print(f"  hint: {hint}", markup=False)
-    console.print(f"  estimate: {estimate.said()}", markup=False)
+        _say(console, f"  hint: {hint}")
+    _say(console, f"  estimate: {estimate.said()}")
+
+
+def _draw(console: Console, label: str, values: Sequence[float], said: str = "") -> None:
+    """Print values as a curve that leaves room for what is said behind it."""
+    lead, tail = f"  {label:13}  ", f"  {said}" if said else ""
+    room = (screen_width() or _WIDTH + len(lead) + len(tail)) - len(lead) - len(tail)
+    console.print(f"{lead}{curve(values, max(8, min(_WIDTH, room)))}{tail}", markup=False)
 
 
 def _groups(stage: StagePlan) -> str:
@@ -102,7 +120,3 @@ def _data(plan: Plan) -> str:
         said.append(f"targets {'..'.join(range_ends(*facts.range))}")
     said += [counted_plural(count, name) for name, count in facts.summary.items()]
     return "; ".join(said)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -10,6 +10,7 @@ from dotexp.cli.output import (
     device_option,
     json_option,
     print_json,
+    print_line,
     print_warnings,
     report_option,
     runs_option,
@@ -94,7 +95,7 @@ def close(folder: RunFolder, root: Path) -> None:
     if result is None or main is None:
         return
     numbers = "".join(f", {name} {said(value)}" for name, value in main.metrics.items())
-    click.echo(f"{folder.name}: valid loss {said(main.valid_loss)}{numbers} ({result.seconds:.0f} s)")
+    print_line(f"{folder.name}: valid loss {said(main.valid_loss)}{numbers} ({result.seconds:.0f} s)")
     click.echo(f"  of the weights of {main.weights}")
     for stage in result.stages[:-1]:
         if stage.best_epoch is not None:

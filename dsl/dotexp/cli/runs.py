@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dotexp.cli.output import json_option, print_json, print_table, runs_option, said
+from dotexp.cli.output import json_option, print_json, print_line, print_table, runs_option, said
 from dotexp.cli.session import note_work_done
 from dotexp.language.diagnostics import DotexpError, UsageError
 from dotexp.language.wording import counted
@@ -53,15 +53,15 @@ def show(run: str, root: Path, as_json: bool) -> None:
         stages = [stage_json(stage) for stage in result.stages] if result else []
         print_json({"format_version": 1, **_row(folder), "epochs": [vars(each) for each in epochs], "stages": stages})
         return
-    click.echo(f"{folder.name}: {folder.status}, in {folder.path}")
+    print_line(f"{folder.name}: {folder.status}, in {folder.path}")
     if result is not None:
-        click.echo(f"  {counted(result.parameters, 'parameter')} on {result.device}, {result.seconds:.0f} s")
+        print_line(f"  {counted(result.parameters, 'parameter')} on {result.device}, {result.seconds:.0f} s")
         if result.reason:
-            click.echo(f"  {result.reason}")
+            print_line(f"  {result.reason}")
     main = headline(folder)
     if main is not None:
         numbers = "".join(f", {name} {said(value)}" for name, value in main.metrics.items())
-        click.echo(f"  valid loss {said(main.valid_loss)}{numbers}, of the weights of {main.weights}")
+        print_line(f"  valid loss {said(main.valid_loss)}{numbers}, of the weights of {main.weights}")
     names = list(epochs[-1].metrics) if epochs else []
     header = ("stage", "epoch", "train_loss", "valid_loss", *names, "seconds")
     rows = [
@@ -73,7 +73,7 @@ def show(run: str, root: Path, as_json: bool) -> None:
     for stage in result.stages if result else ():
         proof = "" if stage.freezing is None else f"; {_proof(stage.freezing)}"
         skipped = f"; {stage.skipped_text}" if stage.skipped_steps else ""
-        click.echo(f"stage {stage.name}: ended with the weights of {weights_of(stage)}{proof}{skipped}")
+        print_line(f"stage {stage.name}: ended with the weights of {weights_of(stage)}{proof}{skipped}")
 
 
 @command.command("compare")

@@ -8,7 +8,7 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dotexp.cli.output import json_option, print_json, print_table
+from dotexp.cli.output import json_option, print_json, print_line, print_table
 from dotexp.components.component import AnyFacts, Component
 from dotexp.components.facts import BodyFacts, Facts
 from dotexp.components.registry import Registry, load_registry
@@ -68,16 +68,16 @@ def _show_code(code: str, as_json: bool) -> None:
 
 def _show(component: Component, registry: Registry) -> None:
     provider = registry.provider(component)
-    click.echo(f"{component.kind} {component.name}: {component.doc}")
-    click.echo(f"  from plugin {provider.name} ({provider.distribution} {provider.version})")
+    print_line(f"{component.kind} {component.name}: {component.doc}")
+    print_line(f"  from plugin {provider.name} ({provider.distribution} {provider.version})")
     facts = _facts(component)
     if isinstance(facts, BodyFacts) and facts.layers:
-        click.echo(f"  layers: {', '.join(facts.layers)}")
-        click.echo("  groups: " + ", ".join(f"{g.name} [{', '.join(g.layers)}]" for g in facts.groups))
+        print_line(f"  layers: {', '.join(facts.layers)}")
+        print_line("  groups: " + ", ".join(f"{g.name} [{', '.join(g.layers)}]" for g in facts.groups))
     if isinstance(facts, Facts) and facts.tasks:
-        click.echo(f"  for: {', '.join(facts.tasks)}")
+        print_line(f"  for: {', '.join(facts.tasks)}")
     if isinstance(facts, BodyFacts) and (facts.smallest or facts.largest):
-        click.echo(f"  images: {_sides(facts)}")
+        print_line(f"  images: {_sides(facts)}")
     rows = [_cells(name, field) for name, field in component.params.model_fields.items()]
     if rows:
         print_table(rows, ("  parameter", "type", "bounds", "default", "what it is"))

@@ -233,19 +233,33 @@ def closest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | Non
     return by_lower[matches[0]] if matches else None
 
 
-def render(diagnostic: Diagnostic) -> str:
-    """Draw a diagnostic as text: message, place, the line with the span marked, and the way forward."""
-    lines = [f"{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}"]
-    if diagnostic.span is not None:
+def render(diagnostic: Diagnostic, width: int | None = None) -> str:
+    """Draw a diagnostic as text: message, place, the line with the span marked, and the way forward.
+
+    Where there is a `width`, sentences are broken between words, and a long line of the spec is shown around its span.
+    """
+    span = diagnostic.span
+    gutter = " " * len(str(span.line)) if span else ""
+    lines = _wrapped(f"{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}", width, "  ")
+    if span is not None:
         note = diagnostic.label or (f"did you mean `{diagnostic.suggestion}`?" if diagnostic.suggestion else "")
-        lines += _draw(diagnostic.span, note)
+        lines += _draw(span, note, width)
     for related in diagnostic.related:
-        lines.append(f"note: {related.message}")
-        lines += _draw(related.span, "")
+        lines += _wrapped(f"note: {related.message}", width, "  ")
+        lines += _draw(related.span, "", width)
     if diagnostic.help:
-        gutter = " " * len(str(diagnostic.span.line)) if diagnostic.span else ""
-        lines.append(f"{gutter} = {diagnostic.help}")
+        lines += _wrapped(f"{gutter} = {diagnostic.help}", width, f"{gutter}   ")
     return HIDDEN.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines))  # names and values may hold a terminal's commands
+
+
+def _wrapped(text: str, width: int | None, hanging: str) -> list[str]:
+    if width is None or len(text) <= width:
+        return [text]
+    import textwrap  # where a terminal is narrower than a sentence
+
+    return textwrap.wrap(
+        text, max(width, 20), subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
@@ -274,21 +288,30 @@ def _row(diagnostic: Diagnostic) -> dict[str, Any]:
     }
 
 
-def _draw(span: Span, note: str) -> list[str]:
+def _draw(span: Span, note: str, width: int | None) -> list[str]:
     number = str(span.line)
     gutter = " " * len(number)
     text = span.source.line(span.line)
-    width = (span.end - span.start) if span.end_line == span.line else len(text) - span.column + 1
-    first = max(0, span.column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
+    widest = _WIDEST if width is None else max(20, min(_WIDEST, width - len(number) - 3))
+    marked = (span.end - span.start) if span.end_line == span.line else len(text) - span.column + 1
+    first = _first_shown(text, span.column - 1, marked, widest)
     lead = "".join("\t" if c == "\t" else " " for c in text[first : span.column - 1])
-    piece = text[first : first + _WIDEST]
+    piece = text[first : first + widest]
     shown = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in piece)
-    return [
-        f"{gutter}--> {span.source.name}:{number}:{span.column}",
-        f"{gutter} |",
-        f"{number} | {shown}".rstrip(),
-        f"{gutter} | {lead}{'^' * max(1, min(width, _WIDEST))} {note}".rstrip(),
-    ]
+    carets = "^" * max(1, min(marked, widest - len(lead)))
+    drawn = [f"{gutter}--> {span.source.name}:{number}:{span.column}", f"{gutter} |", f"{number} | {shown}".rstrip()]
+    if width is None or not note or len(lead) + len(carets) + 1 + len(note) <= widest:
+        return [*drawn, f"{gutter} | {lead}{carets} {note}".rstrip()]
+    return [*drawn, f"{gutter} | {lead}{carets}", *_wrapped(f"{gutter} = {note}", width, f"{gutter}   ")]
+
+
+def _first_shown(text: str, start: int, marked: int, widest: int) -> int:
+    """Offset from which a line is shown, so that what is marked at `start` is seen; between words where one is near."""
+    if len(text) <= widest or start + min(marked, widest // 2) <= widest:
+        return 0
+    first = max(0, min(start - widest // 2, len(text) - widest))
+    space = text.find(" ", first, start)
+    return space + 1 if 0 <= space - first <= widest // 4 else first
 
 
 _WIDEST = 200

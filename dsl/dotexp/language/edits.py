@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
 from typing import NamedTuple
@@ -73,10 +74,14 @@ def _raw(source: Source) -> tuple[Path, str]:
 
 def _write(source: Source, path: Path, raw: str) -> Path:
     try:
-        mode = S_IMODE(path.stat().st_mode)
+        status = path.stat()
+        mode = S_IMODE(status.st_mode)
         if not mode & 0o222:
             raise UsageError(f"{source.name} is read-only: it is left as it is")
         write_atomic(path, raw.encode())
+        if os.name == "posix" and (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+            with suppress(OSError):  # only root may give a file away
+                os.chown(path, status.st_uid, status.st_gid)
         path.chmod(mode)
     except OSError as error:
         raise file_fault("write", source.name, error) from error
