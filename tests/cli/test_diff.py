@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from dotexp.components.params import effect_of
 from dotexp.components.registry import load_registry
-from dotexp.experiment.experiment import Runtime
+from dotexp.experiment.differences import Comparison, compare
+from dotexp.experiment.experiment import Experiment, Runtime
+from dotexp.experiment.resolve import Resolved
+from dotexp.experiment.settings import Setting, settings_of
+from dotexp.experiment.text import as_text
 from dotexp.language.effects import Effect
+from fuzz_inputs import experiment
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from paths import REPOSITORY
 from spec_runner import QUICK, Done, runner
+
+from specs import checked, resolved
 
 SPEC = """\
 experiment a "first"
@@ -133,6 +144,16 @@ def test_other_components_are_told_without_their_parameters(tmp_path: Path) -> N
     ]
 
 
+def test_a_whole_model_and_one_of_parts_are_one_difference(tmp_path: Path) -> None:
+    whole = QUICK.replace("films", "a")
+    found = answer(tmp_path, whole)
+    parts = {each["path"]: (each["before"], each["after"]) for each in found["differences"]}
+    assert parts["model"] == ("resnet18(weights = none), mlp", "embedding_dot_bias(factors = 4)")
+    assert not any(path.startswith("model.") for path in parts)
+    back = answer(tmp_path, SPEC, whole)
+    assert {each["path"]: (each["after"], each["before"]) for each in back["differences"]} == parts
+
+
 def test_a_stage_of_one_experiment_is_one_difference(tmp_path: Path) -> None:
     found = answer(tmp_path, SPEC + "stage more { fit flat(1, lr = 1e-3) }\n")
     (only,) = found["differences"]
@@ -222,6 +243,25 @@ def test_the_settings_that_change_no_weights_are_marked() -> None:
     }
     assert {name for _, name in marked} == {"memory", "download"}
     assert ("ratings", "memory") not in marked  # columns that are mapped are shuffled otherwise
+
+
+def side(found: Resolved) -> tuple[Experiment, tuple[Setting, ...]]:
+    return found.experiment, settings_of(found, load_registry())
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_any_two_experiments_differ_alike_both_ways_and_none_from_itself(seed: int) -> None:
+    random = Random(seed)
+    texts = (experiment(random).data.decode("utf-8", "replace") for _ in range(6))
+    sound = [found for text in texts if (found := checked(text)[0])]
+    for found in sound:
+        again = resolved(as_text(found.experiment))
+        assert compare(side(found), side(again)) == Comparison((), None)
+    for one, other in pairwise(sound):
+        there, back = compare(side(one), side(other)), compare(side(other), side(one))
+        turned = {(each.path, each.after, each.before, each.effect) for each in back.differences}
+        assert {(each.path, each.before, each.after, each.effect) for each in there.differences} == turned
 
 
 @pytest.mark.run

@@ -166,6 +166,14 @@ def test_a_path_that_does_not_exist_is_a_fault_with_what_was_meant(folder: Path,
     assert f"there is nothing at `{path}`" in done.stderr and f"`{meant}`" in done.stderr
 
 
+def test_a_parameter_s_former_name_leads_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "dotexp.cli.explain.former_names", lambda field: ("old",) if field.description == "weight decay" else ()
+    )
+    for path in ("optimizer.wd", "stage.other.optimizer.wd"):
+        assert explain(folder, path.replace("wd", "old")).stdout == explain(folder, path).stdout
+
+
 def test_a_spec_with_faults_is_diagnosed(folder: Path) -> None:
     (folder / "a.exp").write_text(SPEC.replace("flat(", "flatt("))
     done = explain(folder, "seed")

@@ -13,6 +13,7 @@ from dotexp.cli.tables import screen_width
 from dotexp.components.component import Component, Use
 from dotexp.components.registry import Registry, load_registry
 from dotexp.experiment.accepted import expected_for
+from dotexp.experiment.binding import former_names
 from dotexp.experiment.bounds import bounds_of
 from dotexp.experiment.checking import load
 from dotexp.experiment.drafts import RUNTIME
@@ -42,6 +43,7 @@ def command(spec: str, path: str | None, overrides: tuple[str, ...], as_json: bo
     print_diagnostics(resolved.diagnostics, err=True)
     every = settings = settings_of(resolved, registry)
     if path is not None:
+        path = _current(path, every)
         settings = _at(path, every)
     if as_json:
         rows = [_row(each, registry) for each in settings]
@@ -66,6 +68,20 @@ def _at(path: str, settings: Sequence[Setting]) -> tuple[Setting, ...]:
         hint = similar_paths(path.split("."), [each.path for each in settings])
         raise UsageError(f"there is nothing at `{path}`: {hint}")
     return found
+
+
+def _current(path: str, settings: Sequence[Setting]) -> str:
+    """Return a path with the current names of parameters in place of former ones, which `--set` takes, too."""
+    place = ""
+    for part in path.split("."):
+        names = {
+            former: each.path.rpartition(".")[2]
+            for each in settings
+            if each.field is not None and each.path.rpartition(".")[0] == place
+            for former in former_names(each.field)
+        }
+        place = f"{place}.{names.get(part, part)}".lstrip(".")
+    return place
 
 
 _WIDEST = 40

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dotexp.reporting import Report
     from dotexp.serve.limits import Limits
 
+
 def plan(
     spec: SpecPath | Resolved,
     set: Overrides = (),

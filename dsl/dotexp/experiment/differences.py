@@ -96,7 +96,8 @@ def _order(one: Side, other: Side) -> Iterator[Difference]:
 def _differences(one: Side, other: Side) -> Iterator[Difference]:
     """Every difference in the order of the language; what a stage takes from outside is told of the stage, too."""
     whole: set[str] = set()  # what is told, or the same, as a whole: nothing under it is compared
-    for path in dict.fromkeys((*one.settings, *other.settings)):
+    known = {**one.settings, **other.settings}
+    for path in dict.fromkeys(place for each in known for place in _above(each) if place in known):
         before, after = one.settings.get(path), other.settings.get(path)
         if whole.intersection(_above(path)) or _says_how(before or after):
             continue
@@ -111,9 +112,15 @@ def _differences(one: Side, other: Side) -> Iterator[Difference]:
             whole.add(path)
             before, after = (side.settings.get(f"{path}.fit") for side in (one, other))
         effect = _effect(path, one, other)
-        texts = (before and before.text, after and after.text)
+        texts = [each.text if each else _inside(path, side) for each, side in ((before, one), (after, other))]
         spans = (before and before.origin.span, after and after.origin.span)
         yield Difference(path, texts[0], texts[1], effect.effect, effect.note, spans)
+
+
+def _inside(path: str, side: Side) -> str | None:
+    """The components under a path that is no setting of this side: a model's parts, where the other is whole."""
+    parts = (each for place, each in side.settings.items() if place.rpartition(".")[0] == path)
+    return ", ".join(each.text for each in parts if isinstance(each.value, Use)) or None
 
 
 def _above(path: str) -> Iterator[str]:
