@@ -105,14 +105,24 @@ def test_the_bytes_are_digested_as_they_are_read(tmp_path: Path, name: str) -> N
         frame.write_parquet(path)
     digest = sha256()
     table = open_table(path, "path", TextFormat(), digest)
-    assert [block.frame.rows() for block in table.blocks([1, 0])] == [[("1", "x", None), ("2", "y", None)]]
+    assert [block.frame.rows() for block in table.blocks([1, 0])] == [
+        [("1", "x", None, False), ("2", "y", None, False)]
+    ]
     assert digest.hexdigest() == sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_row_that_ends_early_is_told_from_one_with_an_empty_end(tmp_path: Path, quote: str) -> None:
+    text = f"a,b,c\n{quote}1{quote},2,3\n4,5,\n6,7\n\n8\n"
+    (block,) = open_table(written(tmp_path, text), "path", TextFormat()).blocks([0, 2])
+    assert block.frame["short"].to_list() == [False, False, True, True]
+    assert block.lines.to_list() == [2, 3, 4, 6]
 
 
 def test_fields_beyond_the_width_are_handed_on(tmp_path: Path) -> None:
     table = open_table(written(tmp_path, "a,b\n1,2,3,4\n5,6,\n"), "path", TextFormat())
     (block,) = table.blocks([1])
-    assert block.frame.rows() == [("2", "3"), ("6", None)] and block.lines.to_list() == [2, 3]
+    assert block.frame.rows() == [("2", "3", False), ("6", None, False)] and block.lines.to_list() == [2, 3]
 
 
 # what is no table of text

@@ -66,7 +66,7 @@ HOMES = {
 }
 """Names by the module that defines them."""
 
-MODULES = ("fields", "names", "seeds", "sniffing", "splits", "tables", "weights")
+MODULES = ("fields", "names", "seeds", "set_names", "sniffing", "splits", "tables", "weights")
 """Modules that are used whole, since their names read with the module's: `weights.read_tensors`."""
 
 _HOME_OF = {name: module for module, names in HOMES.items() for name in names.split()}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from dotexp import ComponentError, DataFacts
 from dotexp.sdk.data import Part, TensorPart, hashed
+from dotexp.sdk.set_names import TITLES
 from numpy.typing import NDArray
 
 from dotexp_collab.data.columns import Codes, Labelled, Rows, chunks, counted, empty, owner_blocks
@@ -26,6 +27,8 @@ _MIXER = 0x9E3779B97F4A7C15
 _COUNTED = 10**8
 """Rows up to which repeated pairs are counted: it takes a look at all rows for each `_SORTED` of them."""
 _SORTED = 1 << 22
+_COMPARED, _FEW_PAIRS = 10**6, 10
+"""Rows up to which, and of a set from which on, the pairs of a set from a file are compared with the training set's."""
 _NAMED = {"valid": "validation", "test": "test"}
 _LABELS = {"train": TRAIN, "valid": VALID, "test": TEST}
 
@@ -99,6 +102,8 @@ def assemble(source: Source) -> RatingsData:
     for name, ids in _unknown(source, labels, tables).items():
         notes += _met(name, ids, vocabulary, from_file=name in source.others)
     columns = _separated(source, labels, tables)
+    if summary["rows"] <= _COMPARED:
+        notes += _trained_pairs({name: columns[name] for name in source.others}, columns["train"])
     parts = {name: rating_part(*column, mapped=source.mapped) for name, column in columns.items()}
     extra, more = _catalogue(source.titles, vocabulary["items"], columns["train"][1])
     for name, kind in (("user_features", "users"), ("item_features", "items")):
@@ -139,6 +144,17 @@ def duplicates(parts: Sequence[Rows], items: int) -> int:
         pairs.sort()
         repeated += int((pairs[1:] == pairs[:-1]).sum())
     return repeated
+
+
+def _trained_pairs(held: Mapping[str, tuple[Column, ...]], train: tuple[Column, ...]) -> Iterator[str]:
+    """Yield a note for each set of some size, from a file of its own, that holds pairs of the training set."""
+    items = 1 + max(int(columns[1].max()) for columns in (train, *held.values()))
+    trained = train[0].astype(np.int64) * items + train[1]
+    for name, (users, codes, *_) in held.items():
+        both = int(np.isin(users.astype(np.int64) * items + codes, trained)[(users > 0) & (codes > 0)].sum())
+        if both and len(users) >= _FEW_PAIRS:
+            verb = "is" if both == 1 else "are"
+            yield f"{both:,} of {len(users):,} pairs in the {TITLES[name]} {verb} in the training set, too"
 
 
 def _unknown(source: Source, labels: Labels | None, tables: Mapping[str, Codes]) -> dict[str, list[_Ids]]:

@@ -70,6 +70,7 @@ def read_features(params: FeatureTableParams, digest: Digest, field: str) -> Fea
         row: [f"more than {table.width} fields: is there a separator in one?"]
         for row in frame["over"].is_not_null().arg_true()
     }
+    reasons |= {row: [f"fewer than {table.width} fields"] for row in frame["short"].arg_true()}
     for at, (column, kind) in enumerate(wanted, start=1):
         for row, found in enumerate(_READERS[kind](frame[str(at)].to_list(), str(column), params)):
             if isinstance(found, str):

@@ -43,6 +43,7 @@ _WORDS: Mapping[Role, str] = {
     Role.row_number: "index unnamed row rowid rownum rownames",
 }
 _ROLES = {word: role for role, words in _WORDS.items() for word in words.split()}
+_ROW_WORDS = frozenset(["rating", "ratings", "review", "interaction", "event", "record", "transaction", "entry"])
 _SUFFIXES = frozenset(["id", "ids", "no", "nr", "num", "number", "key", "code", "name"])
 _NO_RATING = frozenset({"nan", "inf", "-inf", "na", "n/a", "<na>", "none", "null", "?", "-"})
 
@@ -54,9 +55,12 @@ def role_of(name: str) -> Role | None:
         return None if name.strip() else Role.row_number
     if tokens[0] in ("unnamed", "index"):
         return Role.row_number
+    numbered = tokens[-1] in ("id", "ids")
     while len(tokens) > 1 and tokens[-1] in _SUFFIXES:
         tokens.pop()
     word = tokens[-1]
+    if numbered and word in _ROW_WORDS:
+        return Role.row_number
     for suffix in ("id", "name", "key"):
         if word not in _ROLES and word.removesuffix(suffix) in _ROLES:
             word = word.removesuffix(suffix)

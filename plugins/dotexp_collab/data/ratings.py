@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,8 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dotexp import ComponentError, DataContext, Use
+from dotexp import ComponentError, DataContext, Use, counted, range_ends
 from dotexp.sdk.fields import Header
+from dotexp.sdk.set_names import marked_set, names_split
+from dotexp.sdk.set_names import role_of as set_named
 from dotexp.sdk.tables import (
     Digest,
     HeaderRule,
@@ -35,6 +38,7 @@ from dotexp_collab.data.headers import (
     is_header,
     require_agreement,
     require_same_header,
+    role_of,
     swallowed,
 )
 from dotexp_collab.data.params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
@@ -137,6 +141,8 @@ def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest
             else:
                 require_same_header(first, table, taken)
             _read_table(table, params, taken, found, mapped)
+            if name == "path":
+                found.notes += _unused_split(params, table, taken)
     _require_usable(params, files, found)
     found.notes += _suspicions(found)
     return found
@@ -153,6 +159,25 @@ def _read_table(table: Table, params: RatingsParams, taken: Sequence[Taken], fou
     if faults.bad and table.hint:
         found.hints.append(table.hint)
     _refuse_sizes(table, rows)
+
+
+def _unused_split(params: RatingsParams, table: Table, taken: Sequence[Taken]) -> Iterator[str]:
+    """Yield a note for each column that marks rows as of a set of the data, and that the spec does not use."""
+    numbers = {one.number for one in taken}
+    for number, name in enumerate(table.header or ()):
+        if number in numbers or not names_split(name) or role_of(name) in (Role.user, Role.item):
+            continue
+        roles: Counter[str] = Counter()
+        for block in open_table(table.path, table.field, _form(params)).blocks([number]):
+            counts = block.frame["0"].drop_nulls().value_counts()
+            if len(counts) > _FEW:
+                break
+            for cell, count in counts.iter_rows():
+                roles[marked_set(cell, name) or ""] += count
+        if marked := [role for role in ("valid", "test") if roles[role]]:
+            rows = " and ".join(f"{counted(roles[role], 'row')} as {role}" for role in marked)
+            way = ", ".join(f'{role} = column("{name}")' for role in marked)
+            yield f"the column `{name}` marks {rows}, and the spec does not use it: {way}"
 
 
 def _require_usable(params: RatingsParams, files: Mapping[str, Path], found: _Files) -> None:
@@ -192,10 +217,30 @@ def _suspicions(found: _Files) -> Iterator[str]:
         for text in ids.twins:
             yield f"the {kind} `{text}` is written in two Unicode forms, which are taken for one {kind}"
     ratings = found.rows["path"].ratings
+    for kind, ids in (("user", found.users), ("item", found.items)):
+        if (
+            len(ratings) >= _FEW
+            and _like_ratings(ids.texts)
+            and ratings.min() >= 0
+            and ratings.max() > 10 * max(len(ids), 10)
+        ):
+            low, high = range_ends(float(ratings.min()), float(ratings.max()))
+            yield (
+                f"the {kind} column holds {len(ids)} numbers up to 10 alone, and the rating column {low} to {high}: "
+                "are these the right columns?"
+            )
     if max(abs(ratings.min()), abs(ratings.max())) > _LARGEST_RATING:
         low, high = (f"{end:.10g}" for end in (ratings.min(), ratings.max()))
         said = f"ratings run from {low} to {high}" if low != high else f"all ratings are about {low}"
         yield f"{said}: is the rating column the right one?"
+
+
+def _like_ratings(ids: Sequence[str]) -> bool:
+    """Return whether ids are few and such as people rate by: whole or half numbers from 0 to 10."""
+    try:
+        return len(ids) <= 21 and all((2 * float(one)).is_integer() and 0 <= float(one) <= 10 for one in ids)
+    except ValueError:
+        return False
 
 
 def _expected(faults: RowFaults, rows: int | None) -> Iterator[str]:
@@ -258,7 +303,11 @@ def _taken(table: Table, params: RatingsParams) -> list[Taken]:
         taken.append(Taken(Role.time, "time", params.time, find_column(table, params.time, "time")))
     for name, split in splits.items():
         if isinstance(split, ColumnSplitParams):
-            taken.append(Taken(Role.mark, name, split.column, find_column(table, split.column, name)))
+            number = find_column(table, split.column, name)
+            if table.header is not None and set_named(table.header[number]) == "train":
+                message = f"the column `{table.header[number]}` marks the training set, and `{name}` takes marked rows"
+                raise ComponentError(message, name, "give a column that marks the rows to hold out")
+            taken.append(Taken(Role.mark, name, split.column, number))
     return taken
 
 

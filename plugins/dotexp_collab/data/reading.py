@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from dotexp.sdk import set_names
 from dotexp.sdk.names import composed
 from dotexp.sdk.tables import Block, Column, RowFaults, Table
 
@@ -18,10 +19,10 @@ NO, YES, VALID, TEST = 0, 1, 2, 3
 """Marks of a row in a column that a split reads: not held out, held out, and named as one of the sets."""
 
 _MARKS = {
-    NO: ("0", "false", "no", "train", "training"),
-    YES: ("1", "true", "yes"),
-    VALID: ("valid", "val", "validation", "dev"),
-    TEST: ("test", "testing"),
+    NO: (*set_names.NO, *set_names.ROLES["train"]),
+    YES: set_names.YES,
+    VALID: set_names.ROLES["valid"],
+    TEST: set_names.ROLES["test"],
 }
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
 _SLASHES = r"^(\d{4})[/.](\d\d?)[/.](\d\d?)"
@@ -114,7 +115,7 @@ class _RowReader:
         fine = numbers.select(
             fine=pl.all_horizontal(pl.all().is_not_null()) & pl.col("rating").is_finite().fill_null(False)
         )["fine"]
-        fine &= frame["over"].is_null()
+        fine &= frame["over"].is_null() & ~frame["short"]
         unknown = catalogue.lacks(numbers["item"]) if catalogue is not None else None
         if fine.all() and unknown is None:
             return numbers, None
@@ -142,6 +143,7 @@ class _RowReader:
             *([self._time_reason()] if self.timed else []),
             *(_mark_reason(name, pl.col(column)) for name, column in self.marks.items()),
             pl.when(pl.col("over").is_not_null()).then(pl.lit(f"more than {self.width} fields")),
+            pl.when(pl.col("short") & pl.col("rating").is_not_null()).then(pl.lit(f"fewer than {self.width} fields")),
         ]
 
     def _time_reason(self) -> pl.Expr:

@@ -39,6 +39,8 @@ def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column,
             .then(pl.lit(f"more than {table.width} fields: is there a separator in the title?"))
             .when(pl.col("0").is_null())
             .then(pl.lit("no id"))
+            .when("short")
+            .then(pl.lit(f"fewer than {table.width} fields"))
         ).to_series()
         faults.see(block.lines, why if why.null_count() < len(why) else None)
         good = block.frame.filter(why.is_null())

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from dotexp import ComponentError, DataContext
 from dotexp.sdk.names import composed, is_text, name_notes, printable
+from dotexp.sdk.set_names import TITLES, is_unlabelled, role_of
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
 from dotexp_vision.data.files import SUFFIXES, Search, is_hidden, is_system_folder, some
 from dotexp_vision.data.params import ImageFolderParams
-from dotexp_vision.data.roles import TITLES, is_unlabelled, role_of
 from dotexp_vision.data.set_folders import (
     folders_in,
     refuse_inner_sets,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dotexp import ComponentError, Use
 from dotexp.sdk.names import composed
+from dotexp.sdk.set_names import NO, YES, marked_set, names_split, role_of
 from dotexp.sdk.tables import TextFormat, read_table
 
 from dotexp_vision.data.files import has_image_suffix
@@ -17,11 +18,8 @@ from dotexp_vision.data.folder import label_in
 from dotexp_vision.data.list_params import ImageListParams
 from dotexp_vision.data.lookup import FileNames
 from dotexp_vision.data.params import OnBad, one_group
-from dotexp_vision.data.roles import role_of
 from dotexp_vision.data.targets import Example, Label
 
-YES = ("1", "true", "yes")
-NO = ("", "0", "false", "no")
 _LABELS = ("label", "labels", "class", "classes", "category", "tag", "tags", "breed", "species", "target", "y")
 _SHOWN = 5
 
@@ -64,11 +62,11 @@ class LabelTable:
             label = label_of(row, identity)
             if not name:
                 faults.append((row, "no file name"))
-            elif identity in first:
-                faults.append((row, f"{identity} stands in {table.place(first[identity])} already"))
             elif found is None and params.on_bad is OnBad.error:
                 faults.append((row, f"there is no file {identity}"))
                 missing.append(identity)
+            elif identity in first:
+                faults.append((row, f"{identity} stands in {table.place(first[identity])} already"))
             if isinstance(label, Fault):
                 faults.append((row, label.reason))
             else:
@@ -78,15 +76,15 @@ class LabelTable:
         return examples
 
     def cells(self, use: Use, part: str) -> list[str]:
-        """Return the column that a split names, in small letters.
+        """Return the column that a split names.
 
         Raises ComponentError for a column of yes and no whose name says that it marks the rows to train with.
         """
         column = use.build()
-        cells = [cell.lower() for cell in self.table.column(column, part)]
+        cells = list(self.table.column(column, part))
         header = self.table.header or ()
         name = header[column] if isinstance(column, int) and column < len(header) else str(column)
-        if role_of(name) == "train" and set(cells) & {*YES, *NO} and not any(map(role_of, cells)):
+        if role_of(name) == "train" and {cell.lower() for cell in cells} & {*YES, *NO} and not any(map(role_of, cells)):
             message = f"the column `{name}` marks the training set, and `{part}` takes the rows that are marked"
             raise ComponentError(message, part, "give a column that marks the rows to hold out")
         return cells
@@ -150,14 +148,16 @@ class LabelTable:
         header, params = self.table.header, self.params
         used = {*_split_columns(params), params.image, params.label, *params.targets}
         for number, name in enumerate(header or ()):
-            if number in used or name in used or not (role_of(name) or name.lower() in _SPLITS):
+            if number in used or name in used or not names_split(name):
                 continue
-            cells = [cell for cell in self.table.column(number, "table") if cell]
-            roles = Counter(_role_in(cell, name) for cell in cells)
-            marked = [role for role in ("valid", "test") if roles[role]]
-            if marked and roles[None] == 0:
+            roles = Counter(marked_set(cell, name) for cell in self.table.column(number, "table") if cell)
+            marked = [role for role in ("valid", "test", "held out") if roles[role]]
+            if marked:
                 counts = " and ".join(f"{roles[role]} row{'s' * (roles[role] > 1)} as {role}" for role in marked)
-                way = ", ".join(f'{role} = column("{name}")' for role in marked)
+                if marked == ["held out"]:
+                    way = "valid = column(…) takes a column of the rows to hold out"
+                else:
+                    way = ", ".join(f'{role} = column("{name}")' for role in marked)
                 yield f"the column `{name}` marks {counts}, and the spec does not use it: {way}"
 
     def _labels(self) -> Callable[[int, str], Label | Fault]:
@@ -180,7 +180,7 @@ class LabelTable:
         for part, use in (("valid", self.params.valid), ("test", self.params.test)):
             if isinstance(use, Use):
                 for row, cell in enumerate(self.cells(use, part)):
-                    if cell not in YES and cell not in NO and role_of(cell) is None:
+                    if cell and cell.lower() not in (*YES, *NO) and role_of(cell) is None:
                         yield row, f"`{cell}` says neither that it is held out nor that it is not"
 
     def _advice(self, missing: Sequence[str]) -> str:
@@ -192,16 +192,6 @@ class LabelTable:
             if cells and all(self.names.find(cell + self.params.suffix) is not None for cell in cells):
                 return f'the column `{name}` holds names of files: image = "{name}"'
         return self.names.advice(missing)
-
-
-def _role_in(cell: str, name: str) -> str | None:
-    """Return the set that a cell puts its row into: its own word, or yes under a column's name such as `is_test`."""
-    if cell.lower() in YES:
-        return role_of(name)
-    return "other" if cell.lower() in NO else role_of(cell)
-
-
-_SPLITS = ("split", "set", "part", "subset", "fold", "partition", "phase", "usage")
 
 
 def checked_pattern(text: str) -> str:

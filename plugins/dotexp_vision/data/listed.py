@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dotexp import ComponentError, DataContext, Use
 from dotexp.sdk.names import composed, is_text, name_notes
+from dotexp.sdk.set_names import TITLES, YES, role_of
 from dotexp.sdk.tables import read_lines
 
 from dotexp_vision.data.cache import FileReader
 from dotexp_vision.data.dataset import Found, ImageData, assemble
 from dotexp_vision.data.files import SUFFIXES, Search, some
 from dotexp_vision.data.folder import label_in, refuse_undecodable
-from dotexp_vision.data.label_table import YES, LabelTable, checked_pattern, split_label
+from dotexp_vision.data.label_table import LabelTable, checked_pattern, split_label
 from dotexp_vision.data.list_params import ImageListParams
 from dotexp_vision.data.lookup import FileNames
-from dotexp_vision.data.roles import TITLES, role_of
 from dotexp_vision.data.set_folders import refuse_inner_sets
 from dotexp_vision.data.targets import Example, names_in
 
@@ -78,7 +79,17 @@ class _List:
         names = {example.identity for example in examples}
         self.pool = {identity: example for identity, example in self.pool.items() if identity not in names}
         if not names or not self.pool:
-            raise ComponentError(f"the {TITLES[part]} takes {'every image' if names else 'no image'}", part)
+            message = f"the {TITLES[part]} takes {'every image' if names else 'no image'}"
+            raise ComponentError(message, part, self._marked_instead(part) if not names else "")
+
+    def _marked_instead(self, part: str) -> str:
+        """Say which other sets the rows are marked for by the column that a set names."""
+        use = getattr(self.params, part)
+        if not isinstance(use, Use) or self.table is None:
+            return ""
+        roles = Counter(role for cell in self.table.cells(use, part) if (role := role_of(cell)) is not None)
+        marked = " and ".join(f"{count} row{'s' * (count > 1)} as {role}" for role, count in sorted(roles.items()))
+        return f"the column marks {marked}" if marked else "no row of the column holds 1, true, yes or the set's name"
 
     def _in_folder(self, folder: Path, field: str) -> list[Example]:
         if not isinstance(self.params.label, str):
@@ -113,7 +124,7 @@ class _List:
             raise ComponentError(f"`{use.name}` names a column, and a folder has none", part)
         cells = self.table.cells(use, part)
         marked = zip(self.examples, cells, strict=True)
-        return [e for e, cell in marked if e.identity in self.pool and (cell in YES or role_of(cell) == part)]
+        return [e for e, cell in marked if e.identity in self.pool and (cell.lower() in YES or role_of(cell) == part)]
 
     def _leave_out_marked(self) -> None:
         """Leave out the rows that a column marks as of a set that is not asked for by it."""
@@ -133,6 +144,12 @@ class _List:
                         f'{other} = column("{column}")' if isinstance(column, str) else f"{other} = column({column})"
                     )
                     self.notes.append(f"{rows} by the column `{column}` and left out: {wanted} would use them")
+            if any(role_of(cell) == "train" for cell in cells):
+                blank = [e.identity for e, cell in zip(self.examples, cells, strict=True) if not cell]
+                nowhere = [identity for identity in blank if self.pool.pop(identity, None) is not None]
+                if nowhere:
+                    rows = f"{len(nowhere)} row{'s are' if len(nowhere) > 1 else ' is'}"
+                    self.notes.append(f"{rows} marked for no set by the column `{column}` and left out")
         if not self.pool:
             raise ComponentError("no row is left to train with", "table")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dotexp import ComponentError
 from dotexp.sdk.names import printable
+from dotexp.sdk.set_names import TITLES, beside_class, is_numbered_set, is_weak, role_of
 
 from dotexp_vision.data.files import Search, has_images, is_hidden, is_system_folder, some
-from dotexp_vision.data.roles import TITLES, beside_class, is_numbered_set, is_weak, role_of
 
 _FEW = 10
 """Folders that may be sets of the data together; of more, a level above the classes is noted and not refused."""

@@ -42,7 +42,7 @@ def refused(path: Path, **given: Any) -> Problem:
         (Role.item, "item itemId movieID movie_title asin ISBN product_code anime_id jokeId trackName Title i"),
         (Role.rating, "rating Book-Rating stars review_score user_rating movieRating overall r"),
         (Role.time, "timestamp ts rated_at reviewTime unixReviewTime date"),
-        (Role.row_number, "'' 'Unnamed: 0' index __index_level_0__ row_id rownames"),
+        (Role.row_number, "'' 'Unnamed: 0' index __index_level_0__ row_id rownames rating_id review_id"),
         (Role.mark, "split is_train fold"),
         (None, "id name value price count genre Пользователь n2 helpful"),
     ],
@@ -250,3 +250,27 @@ def test_comments_before_the_rows_are_left_out_and_told(tmp_path: Path) -> None:
     data = load(path, on_bad=OnBad.skip)
     assert data.facts.summary["rows"] == 3
     assert data.facts.guesses["user"] == '"user" (column 0, by the header)'
+
+
+@pytest.mark.parametrize(("name", "said"), [("split", "18 rows as test"), ("is_valid", "18 rows as valid")])
+def test_a_column_of_sets_that_the_spec_does_not_use_is_told(tmp_path: Path, name: str, said: str) -> None:
+    cells = ("train", "test") if name == "split" else ("0", "1")
+    rows = "".join(f"{u},{i},{u % 5},{cells[i % 2]}\n" for u in range(9) for i in range(4))
+    path = written(tmp_path, f"user,item,rating,{name}\n{rows}")
+    (note,) = [note for note in load(path, valid=4).facts.notes if "column" in note]
+    assert note.startswith(f"the column `{name}` marks {said}, and the spec does not use it: ")
+    assert load(path, valid=4, user="user", item="item", rating="rating").facts.notes == (note,)
+
+
+def test_a_column_that_marks_the_training_set_holds_nothing_out(tmp_path: Path) -> None:
+    rows = "".join(f"{u},{i},{u % 5},{i % 2}\n" for u in range(9) for i in range(4))
+    (component,) = load_registry().find("rating_split", "column")
+    split = Use(component=component, params=ColumnSplitParams(column="is_train"))
+    problem = refused(written(tmp_path, f"user,item,rating,is_train\n{rows}"), valid=split)
+    assert problem.message == "the column `is_train` marks the training set, and `valid` takes marked rows"
+
+
+def test_ids_taken_for_ratings_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "".join(f"{u % 5 + 1},{u},{1000 + i}\n" for u in range(20, 40) for i in range(4)))
+    notes = load(path, valid=4).facts.notes
+    assert any("the user column holds 5 numbers up to 10 alone, and the rating column 1000 to 1003" in n for n in notes)

@@ -215,3 +215,26 @@ def test_nan_in_a_column_of_ids_is_a_missing_id(tmp_path: Path, dtype: Any) -> N
     assert listed == ["row 2: no user", "row 3: no item", "row 4: no user, no rating"]
     facts = load(path, on_bad=OnBad.skip).facts
     assert facts.vocabulary["users"] == ["1"] and facts.summary["skipped"] == 6  # it validates with the same file
+
+
+# rows that are cut, and sets that share pairs
+
+
+def test_rows_that_end_early_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "user,item,rating,time\n1,10,4,7\n10,5,880000000\n")
+    assert "line 3: fewer than 4 fields" in refused(path, valid=path).message
+    path = written(tmp_path, RATINGS)
+    titles = written(tmp_path, "9,A\n10\n11,B\n", "titles.csv")
+    assert "line 2: fewer than 2 fields" in refused(path, items=titles, items_separator=",").message
+    users = written(tmp_path, "1,a,3\n2,b\n10,a,4\n", "users.csv")
+    problem = refused(path, user_features=table(users, header=False, categories=(1,)))
+    assert "line 2: fewer than 3 fields" in problem.message
+    users = written(tmp_path, "1,a,3\n2,b,\n10,a,4\n", "users.csv")
+    assert load(path, user_features=table(users, header=False, categories=(1,)))
+
+
+def test_pairs_of_a_held_out_file_that_are_trained_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, "".join(f"{u},{i},{u % 5}\n" for u in range(9) for i in range(5, 9)))
+    held = written(tmp_path, "".join(f"{u},{i},3\n" for u in range(6) for i in (5, 99)), "test.csv")
+    notes = load(path, valid=2, test=held).facts.notes
+    assert any(note.endswith("of 12 pairs in the test set are in the training set, too") for note in notes), notes

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from dotexp import ComponentError, DataContext
 from dotexp.sdk.data import Named
+from dotexp.sdk.set_names import role_of
 from dotexp_vision.data.dataset import ImageData
 from dotexp_vision.data.folder import build
 from dotexp_vision.data.params import ImageFolderParams
-from dotexp_vision.data.roles import role_of
 from PIL import Image
 from spec_runner import runner
 

@@ -318,3 +318,63 @@ def test_parquet_names_its_columns(tmp_path: Path) -> None:
     draw(tmp_path)
     pl.DataFrame({"file": NAMES, "kind": ["x", "y"] * 6}).write_parquet(tmp_path / "t.parquet")
     assert load(tmp_path / "t.parquet").facts.guesses == {"image": '"file" (column 0)', "label": '"kind" (column 1)'}
+
+
+# Columns of sets, as tables in the wild have them
+
+
+@pytest.mark.parametrize(
+    ("cells", "held_out"),
+    [(("1.0", "0.0"), 6), (("y", "n"), 6), (("T", "F"), 6), (("Val ", "TRAIN"), 6), (("PublicTest", "Training"), 0)],
+)
+def test_words_of_a_column_of_sets(tmp_path: Path, cells: tuple[str, str], held_out: int) -> None:
+    draw(tmp_path)
+    lines = [f"{name},{'xxyy'[i % 4]},{cells[i % 2]}" for i, name in enumerate(NAMES)]
+    table = write(tmp_path / "l.csv", "image,label,split", *lines)
+    if held_out:
+        assert load(table, valid=column("split")).facts.valid == held_out
+    else:
+        message, help = refusal(table, "valid", valid=column("split"))
+        assert message == "the validation set takes no image"
+        assert help == "the column marks 6 rows as test and 6 rows as train"
+        assert load(table, test=column("split"), valid=2).facts.test == 6
+
+
+def test_rows_of_no_set_beside_rows_of_the_training_set_are_left_out(tmp_path: Path) -> None:
+    draw(tmp_path)
+    lines = [f"{name},{'xy'[i % 2]},{('train', '', 'val')[i % 3]}" for i, name in enumerate(NAMES)]
+    data = load(write(tmp_path / "l.csv", "image,label,split", *lines), valid=column("split"))
+    assert (data.facts.train, data.facts.valid) == (4, 4)
+    assert "4 rows are marked for no set by the column `split` and left out" in data.facts.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "said"),
+    [
+        ("mode", ("train", "test"), 'marks 6 rows as test, and the spec does not use it: test = column("mode")'),
+        ("split", ("train", "test", "unlabeled"), "marks 4 rows as test"),
+        ("Usage", ("Training", "PublicTest", "PrivateTest"), "marks 8 rows as test"),
+        ("is_train", ("1", "0"), "marks 6 rows as held out, and the spec does not use it: valid = column(…)"),
+    ],
+)
+def test_a_column_of_sets_that_the_spec_does_not_use(
+    tmp_path: Path, name: str, cells: tuple[str, ...], said: str
+) -> None:
+    draw(tmp_path)
+    lines = [f"{image},{'xxyy'[i % 4]},{cells[i % len(cells)]}" for i, image in enumerate(NAMES)]
+    notes = load(write(tmp_path / "l.csv", f"image,label,{name}", *lines)).facts.notes
+    assert any(f"the column `{name}` {said}" in note for note in notes), notes
+
+
+def test_columns_in_another_order_are_told_where_labels_come_again(tmp_path: Path) -> None:
+    draw(tmp_path)
+    lines = [f"{'xy'[i % 2]},{name}" for i, name in enumerate(NAMES)]
+    _, help = refusal(write(tmp_path / "l.csv", "label,image", *lines))
+    assert help == 'the column `image` holds names of files: image = "image"'
+
+
+def test_a_row_that_ends_early_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path)
+    lines = [f"{name},{'xy'[i % 2]},1,0" for i, name in enumerate(NAMES)]
+    table = write(tmp_path / "l.csv", "image,label,a,b", *lines[:-1], "11.png,y")
+    assert "line 13: fewer than 4 fields" in refusal(table)[0]

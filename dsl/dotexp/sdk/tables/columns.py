@@ -41,8 +41,9 @@ class Block(NamedTuple):
     """Rows of a table.
 
     `frame` has the requested columns as stripped text, named `"0"`, `"1"`, … in the order of the request, null for an
-    empty field. Its last column, `"over"`, is the text of the first field beyond the table's width, null where a row
-    has no such field. `lines` are the rows' places in the file, from 1.
+    empty field. Its last columns are `"over"`, the text of the first field beyond the table's width, null where a row
+    has no such field, and `"short"`, whether a row ends before the table's last field. `lines` are the rows' places in
+    the file, from 1.
     """
 
     frame: pl.DataFrame

@@ -48,7 +48,7 @@ class ParquetTable:
                 held = f"column {self._names[column]} of {self.path} holds {self._types[column]}"
                 raise ComponentError(f"{held}: no text, number or date", field=self.field)
         wanted = [self._text(column).alias(str(at)) for at, column in enumerate(columns)]
-        over = pl.lit(None, dtype=pl.String).alias("over")
+        ends = pl.lit(None, dtype=pl.String).alias("over"), pl.lit(False).alias("short")
         for start in range(0, self.rows, _READ):
             try:
                 distinct = list({self._names[column]: None for column in columns})
@@ -56,7 +56,7 @@ class ParquetTable:
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise self._damaged(error) from None
             for at in range(0, len(read), _ROWS):
-                frame = read[at : at + _ROWS].select(*wanted, over)
+                frame = read[at : at + _ROWS].select(*wanted, *ends)
                 first = start + at + 1
                 yield Block(frame, pl.int_range(first, first + len(frame), eager=True))
 

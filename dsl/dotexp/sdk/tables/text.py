@@ -137,10 +137,10 @@ class TextTable:
         quoted = self._form.quotes and '"' in text
         frame, lines = self._quoted(text) if quoted else self._plain(text)
         wanted = [_stripped(pl.col(str(column))).alias(str(at)) for at, column in enumerate(columns)]
-        chosen = frame.select(*wanted, _stripped(pl.col("over")))
-        blank = chosen.select(blank=pl.all_horizontal(pl.all().is_null()))["blank"]
+        chosen = frame.select(*wanted, _stripped(pl.col("over")), "short")
+        blank = chosen.select(blank=pl.all_horizontal(pl.exclude("short").is_null()))["blank"]
         if blank.any():  # a row is blank only if its other fields are, too
-            blank &= frame.select(blank=pl.all_horizontal(_stripped(pl.all()).is_null()))["blank"]
+            blank &= frame.select(blank=pl.all_horizontal(_stripped(pl.exclude("short")).is_null()))["blank"]
             chosen, lines = chosen.filter(~blank), lines.filter(~blank)
         return Block(chosen, lines)
 
@@ -156,6 +156,11 @@ class TextTable:
         )
         first = self._lines + 1
         self._lines += text.count("\n")
+        short = frame[str(self.width - 1)].is_null()
+        if short.any():  # a field that is empty and one that is not there are both null
+            lines = pl.Series(text.split("\n")[: len(frame)])
+            short &= lines.str.count_matches(self._separator, literal=True) < self.width - 1
+        frame = frame.with_columns(short=short)
         return frame, pl.int_range(first, first + len(frame), eager=True)
 
     def _quoted(self, text: str) -> tuple[pl.DataFrame, pl.Series]:
@@ -179,6 +184,7 @@ class TextTable:
         }
         columns["over"] = [row[self.width] if self.width < len(row) else None for row in rows]
         frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        frame = frame.with_columns(short=pl.Series([len(row) < self.width for row in rows], dtype=pl.Boolean))
         return frame, pl.Series(starts[: len(rows)], dtype=pl.Int64)
 
     def _unclosed(self, line: int, said: str) -> ComponentError:

@@ -59,7 +59,9 @@ class WholeTable:
         blocks = list(table.blocks(range(table.width)))
         self._frame = pl.concat([block.frame for block in blocks])
         self._lines = pl.concat([block.lines for block in blocks])
-        self.refuse([(row, f"more than {table.width} fields") for row in self._frame["over"].is_not_null().arg_true()])
+        wrong = [(row, f"more than {table.width} fields") for row in self._frame["over"].is_not_null().arg_true()]
+        wrong += [(row, f"fewer than {table.width} fields") for row in self._frame["short"].arg_true()]
+        self.refuse(wrong)
 
     def __len__(self) -> int:
         return len(self._lines)

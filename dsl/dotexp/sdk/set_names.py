@@ -14,12 +14,34 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 TITLES: Mapping[str, str] = {"train": "training set", "valid": "validation set", "test": "test set"}
 
+YES = ("1", "1.0", "true", "t", "yes", "y")
+NO = ("0", "0.0", "false", "f", "no", "n")
+"""Words for a row that is marked, or is not, in small letters."""
+
+_SPLITS = frozenset({"split", "splits", "subset", "partition", "phase", "usage", "fold", "holdout"})
+_WHOLE_NAMES = frozenset({"set", "part", "mode", "purpose", "stage", "group", "dataset", "set_type", "set_name"})
 _WEAK = ("dev", "development", "eval", "evaluation", "holdout")
 _FILLERS = frozenset(
     {
         *("set", "sets", "data", "dataset", "datasets", "split", "splits", "part", "folder", "dir", "file", "files"),
         *("image", "images", "img", "imgs", "photo", "photos", "pic", "pics", "picture", "pictures", "seg"),
-        *("is", "in", "the", "of", "my", "all", "new", "small", "large", "full", "cropped", "resized", "processed"),
+        *(
+            "is",
+            "public",
+            "private",
+            "in",
+            "the",
+            "of",
+            "my",
+            "all",
+            "new",
+            "small",
+            "large",
+            "full",
+            "cropped",
+            "resized",
+            "processed",
+        ),
     }
 )
 _NUMBERED = re.compile(r"(cv|k?fold|split|part|subset|set|chunk|shard|batch|round|session)[-_ ]?\d+", re.IGNORECASE)
@@ -41,6 +63,26 @@ def role_of(name: str) -> str | None:
     roles = {role for word in words if (role := _role(word)) is not None}
     others = [word for word in words if _role(word) is None and word not in _FILLERS]
     return roles.pop() if len(roles) == 1 and not others else None
+
+
+def names_split(column: str) -> bool:
+    """Return whether a column's name says that it marks the set of each row: `split`, `is_test`, `data_split`."""
+    words = {word.lower() for word in _WORD.findall(column)}
+    return bool(words & _SPLITS) or column.lower() in _WHOLE_NAMES or role_of(column) is not None
+
+
+def marked_set(cell: str, column: str) -> str | None:
+    """Return the set that a cell of a column puts its row into: `train`, `valid`, `test`, or None for no word of these.
+
+    It is the cell's own word, or what the column's name says of yes and no: of `is_test`, yes is `test`, and no
+    `train`; of `is_train`, no is `held out`.
+    """
+    role, word = role_of(column), cell.lower()
+    if word in YES:
+        return role
+    if word in NO:
+        return {None: None, "train": "held out"}.get(role, "train")
+    return role_of(cell)
 
 
 def beside_class(name: str) -> tuple[str, str] | None:
