@@ -65,6 +65,16 @@ def test_diagnostics_fit_and_the_caret_stands_under_its_place(width: int, tmp_pa
     assert {"E203", "E204"} <= set(re.findall(r"E\d+", found.stdout))
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_faults_of_the_call_fit(width: int, tmp_path: Path) -> None:
+    for arguments in (
+        ("explain", "specs/pets.exp", "stage.fit.momentums"), ("diff", "specs/pets.exp", "no-such-run"),
+        ("show", "resnett"), ("fmt", "a-file-that-is-not-there.exp"),
+    ):  # fmt: skip
+        done = narrow(width, *arguments, folder=REPOSITORY)
+        assert done.returncode == 2 and done.stderr.startswith("error: ")
+
+
 @pytest.mark.run
 @pytest.mark.parametrize("width", WIDTHS)
 def test_plans_runs_and_epochs_fit(width: int, tmp_path: Path) -> None:

@@ -185,18 +185,18 @@ def _works_anywhere(arguments: Sequence[str]) -> bool:
 
 def _explain(error: Exception) -> int:
     """Print what went wrong and what to do about it; return the exit code."""
-    from dotexp.cli.output import print_diagnostics
+    from dotexp.cli.output import print_diagnostics, print_line
     from dotexp.language.diagnostics import Interrupted, SpecError
     from dotexp.language.machine_faults import machine_fault
 
     told = machine_fault(error)
     if told is None:
         message = f"error: {type(error).__name__}: {error}\n = a fault of dotexp or a plugin: --traceback shows where"
-        click.echo(message, err=True)
+        print_line(message, err=True)
         return 1
     if isinstance(told, SpecError):
         print_diagnostics(told.diagnostics, err=True)
     else:
         lead = "" if isinstance(told, Interrupted) else "error: "
-        click.echo(f"{lead}{told}" + (f"\n = {told.help}" if told.help else ""), err=True)
+        print_line(f"{lead}{told}" + (f"\n = {told.help}" if told.help else ""), err=True)
     return told.exit_code

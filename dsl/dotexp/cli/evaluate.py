@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import device_option, json_option, print_json, print_table, runs_option, said, set_option
+from dotexp.cli.output import (
+    device_option,
+    json_option,
+    print_json,
+    print_line,
+    print_table,
+    runs_option,
+    said,
+    set_option,
+)
 from dotexp.commands.workspace import Workspace
 from dotexp.runs.headline import headline
 
@@ -35,4 +44,4 @@ def command(run: str, part: str, overrides: tuple[str, ...], device: str | None,
         click.echo(f"{folder.name}, {part}" + (f", weights of {main.weights}" if main else ""))
         print_table(numbers)
     for fault in result.faults():
-        click.echo(f"warning: {fault}", err=True)
+        print_line(f"warning: {fault}", err=True)

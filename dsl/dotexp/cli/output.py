@@ -86,10 +86,11 @@ def columns(
     return table(rows, header, right, indent, screen_width())
 
 
-def print_line(text: str, hanging: str = "    ") -> None:
-    """Print a line, broken between words where the terminal is narrower; `hanging` indents what follows."""
-    lead = text[: len(text) - len(text.lstrip(" "))]
-    click.echo(fitted(text.lstrip(" "), screen_width(), hanging, lead))
+def print_line(text: str, hanging: str = "    ", err: bool = False) -> None:
+    """Print lines, broken between words where the terminal is narrower; `hanging` indents what follows."""
+    for line in text.split("\n"):
+        said = line.lstrip(" ")
+        click.echo(fitted(said, screen_width(err), hanging, line[: len(line) - len(said)]), err=err)
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:

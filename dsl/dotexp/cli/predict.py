@@ -13,6 +13,7 @@ from dotexp.cli.output import (
     json_option,
     print_json,
     print_json_line,
+    print_line,
     print_table,
     runs_option,
     set_option,
@@ -110,7 +111,7 @@ def _predict(predictions: Iterable[Prediction], as_json: bool, as_lines: bool) -
     if as_json and not as_lines:
         print_json({"format_version": 1, "predictions": rows})
     if errors:
-        click.echo(f"warning: {errors} of {total} inputs have no answer; each is a row with its error", err=True)
+        print_line(f"warning: {errors} of {total} inputs have no answer; each is a row with its error", err=True)
 
 
 def _predict_into(workspace: Workspace, run: str, inputs: Sequence[str], out: Path, as_json: bool) -> None:

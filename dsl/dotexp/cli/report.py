@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import device_option, json_option, print_json, runs_option, set_option
+from dotexp.cli.output import device_option, json_option, print_json, print_line, runs_option, set_option
 from dotexp.cli.session import note_work_done
 from dotexp.commands.workspace import Workspace
 
@@ -27,7 +27,7 @@ def command(run: str, overrides: tuple[str, ...], device: str | None, root: Path
     written = Workspace(root, device).report(run, overrides)
     note_work_done()
     for problem in written.problems:
-        click.echo(f"warning: {problem}", err=True)
+        print_line(f"warning: {problem}", err=True)
     if as_json:
         print_json(written.as_json())
     else:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from dotexp.cli.output import device_option, json_option, print_json, print_warnings, report_option, runs_option
+from dotexp.cli.output import (
+    device_option,
+    json_option,
+    print_json,
+    print_line,
+    print_warnings,
+    report_option,
+    runs_option,
+)
 from dotexp.cli.run import close, row
 from dotexp.cli.session import note_work_done
 from dotexp.commands.references import find_unfinished
@@ -32,7 +40,7 @@ def command(run: str, allow_changes: bool, report: bool, device: str | None, roo
 
     folder = find_unfinished(run, root)
     if folder.status is Status.finished:
-        click.echo(f"{folder.name} is finished: nothing is left to do", err=True)
+        print_line(f"{folder.name} is finished: nothing is left to do", err=True)
     else:
         workspace = Workspace(root, device)
         workspace.resume(folder, allow_changes=allow_changes, listener=Display(), notify=print_warnings, report=report)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from dotexp.cli.output import print_diagnostics
+from dotexp.cli.output import print_diagnostics, print_line
 from dotexp.cli.session import note_work_done
 from dotexp.cli.streams import Stream
 from dotexp.experiment.checking import STDIN, spec_bytes
@@ -74,7 +74,7 @@ def _rewrite(file: str, options: Options, words: Words, rewritten: Callable[[str
         errors = [each for each in (*faults, *document.faults) if each.severity is Severity.error]
         if errors:
             print_diagnostics(errors, err=True)
-            click.echo(f"{file}: {counted(len(errors), 'error')}, left as it is", err=True)
+            print_line(f"{file}: {counted(len(errors), 'error')}, left as it is", err=True)
             return 2
         raw = data.decode()
         text, code = rewritten(file, document)
@@ -84,7 +84,7 @@ def _rewrite(file: str, options: Options, words: Words, rewritten: Callable[[str
         _write(file, document, raw, text, words)
         return code
     except UsageError as error:
-        click.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         return error.exit_code
 
 

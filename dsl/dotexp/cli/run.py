@@ -77,7 +77,7 @@ def _load_all(workspace: Workspace, specs: tuple[str, ...], overrides: Overrides
 def _offer_to_resume(experiment: str, root: Path) -> None:
     left = newest_unfinished(experiment, root)
     if left is not None and left.status is not Status.failed and holder(left) is None:
-        click.echo(f"note: {left.name} was interrupted, and this is a new run; to go on: {left.resume_line}", err=True)
+        print_line(f"note: {left.name} was interrupted, and this is a new run; to go on: {left.resume_line}", err=True)
 
 
 def row(folder: RunFolder) -> dict[str, object]:
