@@ -14,14 +14,14 @@ from paths import REPOSITORY
 PACKAGE = REPOSITORY / "dsl" / "dotexp"
 ORDER = (
     "language", "components", "experiment", "planning", "runs", "sdk", "reporting", "engine", "export",
-    "serve", "commands", "cli",
+    "serve", "commands", "cli", "testing",
 )  # fmt: skip
 """Folders of the package in the order in which data flows: a module imports from its own and from those before it."""
 
 GROUND = {"record", "stop_signals", "version"}
 """Modules beside the folders that any other may import."""
 
-FACE = {"__init__", "testing"}
+FACE = {"__init__"}
 """Modules beside the folders that no folder imports."""
 
 

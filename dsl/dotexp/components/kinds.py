@@ -31,6 +31,9 @@ class Kind(Record):
     params: type[Params] = Params
     """Class that its components' parameters extend."""
 
+    check: str = ""
+    """`"module:function"` that checks a component for `dotexp.testing`: it takes the `Use` and yields `Problem`s."""
+
     @property
     def words(self) -> str:
         """The name as messages write it, such as `learning rate`."""

@@ -46,6 +46,11 @@ class StageCallbacks:
             ]
         )
 
+    @property
+    def built(self) -> tuple[Callback, ...]:
+        """The callbacks themselves."""
+        return tuple(own for _, own in self._all)
+
     def stage_started(self, training: Training) -> None:
         """Tell every callback that the stage starts."""
         for use, own in self._all:
