@@ -152,3 +152,4 @@ def test_a_long_line_is_shown_around_its_span(at: int) -> None:
     place = drawn[4].index("^")
     assert all(len(line) <= 50 for line in drawn)
     assert drawn[3][place : place + 6] == text[start : start + 6]
+    assert set(drawn[3].split()[2:]) <= set(text.split())

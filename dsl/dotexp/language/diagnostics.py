@@ -297,6 +297,8 @@ def _draw(span: Span, note: str, width: int | None) -> list[str]:
     first = _first_shown(text, span.column - 1, marked, widest)
     lead = "".join("\t" if c == "\t" else " " for c in text[first : span.column - 1])
     piece = text[first : first + widest]
+    if first + widest < len(text) and piece.rfind(" ") >= span.column - 1 - first + marked:
+        piece = piece[: piece.rfind(" ")]  # no word is cut
     shown = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in piece)
     carets = "^" * max(1, min(marked, widest - len(lead)))
     drawn = [f"{gutter}--> {span.source.name}:{number}:{span.column}", f"{gutter} |", f"{number} | {shown}".rstrip()]
