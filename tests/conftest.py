@@ -30,6 +30,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     )
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave output as wide as it is, whatever the terminal: a test of a width sets its own."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any) -> Generator[None, object, object]:
     """Observe a fixture: every test that uses it needs its marks."""

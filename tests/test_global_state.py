@@ -20,7 +20,7 @@ CACHED = {
     "dotexp.experiment.accepted._expected",  # of a type
     "dotexp.language.parser.language",  # the grammar's tables
     "dotexp.runs.files._adapter",  # of a type
-    "dotexp.testing._installed_kinds",
+    "dotexp.testing.components._installed_kinds",
     "dotexp_timm.table._table",  # data that comes with the plugin
     "dotexp_timm.table.networks",
     "dotexp_vision.data.digits._load",  # data that comes with scikit-learn

@@ -132,19 +132,18 @@ class Bench:
         return use_text(use), facts.task, use.facts_as(DataSignature).inputs
 
     def _models(self, use: Use, inputs: str | None) -> Iterator[str]:
-        body = "model {{ body {}  head {} }}"
         if use.kind == "model":
             yield f"model {use_text(use)}"
         elif use.kind == "body":
-            yield body.format(use_text(use), "samples.sample_head")
+            yield f"model {{ body {use_text(use)}  head samples.sample_head }}"
         elif use.kind == "head":
-            yield body.format("samples.sample_body", use_text(use))
+            yield f"model {{ body samples.sample_body  head {use_text(use)} }}"
         else:
             for each in self._usable("model"):
                 if each.facts.inputs in (None, inputs):
                     yield f"model {use_text(each)}"
             if inputs == "images":
-                yield body.format("samples.sample_body", "samples.sample_head")
+                yield "model { body samples.sample_body  head samples.sample_head }"
             if inputs == "users and items":
                 yield f"model {_RATING_MODEL}"
             yield "model samples.sample_model"
