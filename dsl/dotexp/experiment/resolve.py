@@ -85,8 +85,12 @@ def _experiment(
     experiment = assemble(merged, drafts)
     for name, param in sound.items():
         if name not in binder.scope.used and name not in merged.unread_names:
-            collector.report("W501", f"nothing uses the param `{name}`", param.name.span)
+            collector.report("W501", _unused(name), param.name.span)
     return experiment, drafts, params
+
+
+def _unused(param: str) -> str:
+    return f"nothing uses the param `{param}`"
 
 
 def _report_idle(
@@ -97,12 +101,18 @@ def _report_idle(
     collector: Collector,
 ) -> None:
     """W509 for each override without which the run would be the same."""
+    told = {each.message for each in collector.diagnostics if each.code == "W501"}
     for override in overrides:
         others = [each for each in overrides if each is not override]
         without, _, _ = _experiment(merged, registry, others, Collector())
         if without is not None and _effective(without) == _effective(experiment):
-            same = without == experiment
-            help = "it has this value already" if same else "every stage replaces it: set it in the stages"
+            help = (
+                "it has this value already"
+                if without == experiment
+                else "every stage replaces it: set it in the stages"
+            )
+            if _unused(override.said) in told:
+                help = "nothing uses this param"
             collector.report("W509", f"`{override.said}` changes nothing", override.span, help=help)
 
 

@@ -217,7 +217,9 @@ def missing_in_brackets(t: Trouble) -> Mend | None:
     if not t.brackets or before is None:
         return None
     if before.type == "EQUAL" and t.can("NAME", token.type):
-        fault = Diagnostic("E103", "a value is missing behind this `=`", before.span)
+        unread = before.source.text[before.end : token.start].lstrip()
+        told = unread != "" and not unread.startswith("#")  # a character that the lexer has refused
+        fault = None if told else Diagnostic("E103", "a value is missing behind this `=`", before.span)
         return Mend(fault, insert=(stand_in("NAME", "_", token, broken=True),))
     named = before.type in WORDS and t.lexemes[max(t.at - 2, 0)].type in ("LPAR", "LBRACE", "COMMA")
     if named and token.type in ("NUMBER", "STRING", "CONSTANT", "NONE", "LSQB") and t.can("EQUAL", token.type):

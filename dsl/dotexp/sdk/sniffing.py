@@ -30,6 +30,8 @@ XZ = Content("xz", "unpack it: unxz")
 ZSTD = Content("zstd", "unpack it: unzstd")
 UTF_16 = Content("UTF-16 text")
 UTF_32 = Content("UTF-32 text")
+PDF = Content("a PDF document", "save its pages as images, or its tables as CSV")
+NULS = Content("NUL bytes alone", "it was not written whole: fetch it again")
 JPEG, PNG, GIF, TIFF = Content("a JPEG image"), Content("a PNG image"), Content("a GIF image"), Content("a TIFF image")
 BMP, WEBP, AVIF = Content("a BMP image"), Content("a WebP image"), Content("an AVIF image")
 NETPBM = Content("a PPM, PGM or PBM image")
@@ -65,7 +67,7 @@ _STARTS = (
     (b"MM\x00*", TIFF),
     (b"II+\x00", TIFF),
     (b"MM\x00+", TIFF),
-    (b"%PDF", Content("a PDF document", "save its pages as images")),
+    (b"%PDF", PDF),
     (b"%!PS", Content("a PostScript document", _CONVERT)),
     (b"SIMPLE  =", Content("a FITS image", _CONVERT)),
     (b"\x1a\x45\xdf\xa3", _VIDEO),
@@ -107,8 +109,8 @@ _BRANDS = {
 
 def sniff(start: bytes) -> Content | None:
     """Return what a file that starts with these bytes holds; None for plain text and for what is not known."""
-    if not start:
-        return EMPTY
+    if not start.strip(b"\0"):
+        return NULS if start else EMPTY
     for magic, content in _STARTS:
         if start.startswith(magic):
             return _WORKBOOK if content is ZIP and (b"[Content_Types].xml" in start or b"xl/work" in start) else content

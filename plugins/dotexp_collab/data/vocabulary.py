@@ -136,7 +136,7 @@ def id_notes(kind: str, labels: Sequence[str]) -> Iterator[str]:
     yield from name_notes(texts, f"{kind}s")
     missing = [f"`{label}`" for label in texts if label.casefold() in _MISSING]
     if missing:
-        yield f"the {kind} {', '.join(missing)} looks like a missing id, and counts as a {kind} like the others"
+        yield f"the {kind} {', '.join(missing)} looks like a missing id, and counts like the others"
 
 
 def written_otherwise(unknown: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str]]:

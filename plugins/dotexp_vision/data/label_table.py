@@ -173,6 +173,9 @@ class LabelTable:
                 params, label_in(Path(identity).name, pattern), "the pattern finds no class"
             )
         cells = table.column(label, "label")
+        spellings = set(cells)
+        for cell in sorted(spellings & {composed(cell) for cell in spellings if composed(cell) != cell}):
+            self.notes.append(f"the class `{cell}` is written in two Unicode forms, which are taken for one class")
         return lambda row, _: _label(params, composed(cells[row]), "no label")
 
     def _unclear(self) -> Iterator[tuple[int, str]]:

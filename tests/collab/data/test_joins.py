@@ -200,8 +200,8 @@ def test_ids_that_look_the_same_are_two_and_told(tmp_path: Path, one: str, other
 def test_ids_that_stand_for_none_are_told(tmp_path: Path) -> None:
     facts = load(written(tmp_path, "nan,10,4\nNone,11,3\nann,12,3\nann,NULL,3\n")).facts
     assert facts.notes == (
-        "the user `None`, `nan` looks like a missing id, and counts as a user like the others",
-        "the item `NULL` looks like a missing id, and counts as a item like the others",
+        "the user `None`, `nan` looks like a missing id, and counts like the others",
+        "the item `NULL` looks like a missing id, and counts like the others",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from dotexp.language.diagnostics import ComponentError
-from dotexp.sdk.sniffing import ANNEX, EMPTY, ENOUGH, HTML, JSON, LFS, UTF_16, UTF_32, XML, sniff
+from dotexp.sdk.sniffing import ANNEX, EMPTY, ENOUGH, HTML, JSON, LFS, PDF, UTF_16, UTF_32, XML, sniff
 
 LARGEST = 64 * 1024**3
 """Bytes of a file, compressed and decompressed: a billion MovieLens ratings take less than half of it."""
@@ -23,7 +23,7 @@ LONGEST = 1 << 26
 
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
-_TEXTS = (ANNEX, HTML, JSON, LFS, XML)
+_TEXTS = (ANNEX, HTML, JSON, LFS, PDF, XML)
 _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1f")
 
 
