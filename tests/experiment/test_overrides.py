@@ -19,6 +19,15 @@ def path_of(*overrides: str) -> object:
     return dict(resolved(FILE, *overrides).experiment.data.params)["path"]
 
 
+def test_an_override_of_a_param_that_another_leaves_unused_says_so() -> None:
+    text = RATINGS.replace("experiment films", "experiment films\nparam w = 0.1") + "optimizer adam(wd = w)\n"
+    _, found = checked(text, "w=0.3", "optimizer=sgd")
+    (idle,) = [each for each in found if each.code == "W509"]
+    assert idle.message == "`w` changes nothing" and idle.help == "nothing uses this param"
+    (same,) = [each for each in checked(text, "w=0.1")[1] if each.code == "W509"]
+    assert same.help == "it has this value already"
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -471,3 +471,9 @@ def test_valid_specs_have_no_faults(statements: list[str], space: str) -> None:
 def test_a_param_holds_any_value() -> None:
     statement = parsed("param x = {a = [1, f(2)]}").statements[0]
     assert isinstance(statement, Param) and statement.value.span.text == "{a = [1, f(2)]}"
+
+
+@pytest.mark.parametrize("written", ["\u221e", "\u0663", "\uff13", "\u20ac"])
+def test_a_character_that_is_none_of_the_language_is_one_fault_where_a_value_belongs(written: str) -> None:
+    found = parse(source_from_text(f"optimizer adam(wd = {written})", "t.exp")).faults
+    assert [fault.code for fault in found] == ["E102"]

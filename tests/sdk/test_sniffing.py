@@ -61,6 +61,7 @@ def media(major: bytes, *compatible: bytes) -> bytes:
         (b"\xff\x0a\xfa\x1f", "a JPEG XL image"),
         (b"\0" * 128 + b"DICM", "a DICOM image"),
         (b"", "an empty file"),
+        (b"\0" * 500, "NUL bytes alone"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
         (b"/annex/objects/SHA256E-s31390--f50d7ac4.jpg\n", "a git-annex pointer"),
         (b"\n <!DOCTYPE html>\n<html>", "a web page (HTML)"),

@@ -10,6 +10,8 @@ ENOUGH = 1024
 """Bytes from a file's start that `sniff` looks at."""
 
 _SHOWN = 200
+_MANY = 16
+"""NUL bytes from which on a file of nothing else is known as such."""
 
 
 class Content(NamedTuple):
@@ -109,8 +111,10 @@ _BRANDS = {
 
 def sniff(start: bytes) -> Content | None:
     """Return what a file that starts with these bytes holds; None for plain text and for what is not known."""
-    if not start.strip(b"\0"):
-        return NULS if start else EMPTY
+    if not start:
+        return EMPTY
+    if len(start) >= _MANY and not start.strip(b"\0"):
+        return NULS
     for magic, content in _STARTS:
         if start.startswith(magic):
             return _WORKBOOK if content is ZIP and (b"[Content_Types].xml" in start or b"xl/work" in start) else content

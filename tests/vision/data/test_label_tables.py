@@ -378,3 +378,12 @@ def test_a_row_that_ends_early_is_refused(tmp_path: Path) -> None:
     lines = [f"{name},{'xy'[i % 2]},1,0" for i, name in enumerate(NAMES)]
     table = write(tmp_path / "l.csv", "image,label,a,b", *lines[:-1], "11.png,y")
     assert "line 13: fewer than 4 fields" in refusal(table)[0]
+
+
+def test_a_class_in_two_unicode_forms_is_one_and_told(tmp_path: Path) -> None:
+    draw(tmp_path)
+    labels = ("caf\u00e9", "cafe\u0301", "bar")
+    lines = [f"{name},{labels[i % 3]}" for i, name in enumerate(NAMES)]
+    facts = load(write(tmp_path / "l.csv", "image,label", *lines)).facts
+    assert facts.classes == ("bar", "caf\u00e9")
+    assert facts.notes[0] == "the class `caf\u00e9` is written in two Unicode forms, which are taken for one class"
