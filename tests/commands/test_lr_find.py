@@ -192,6 +192,10 @@ class Broken(torch.nn.Module):
         """Raise."""
         raise ValueError("no loss today")
 
+    def activate(self, outputs: torch.Tensor) -> torch.Tensor:
+        """As they are."""
+        return outputs
+
 
 def build_broken(params: BrokenParams, facts: object) -> torch.nn.Module:
     """Builder."""
@@ -200,12 +204,14 @@ def build_broken(params: BrokenParams, facts: object) -> torch.nn.Module:
 
 def test_what_goes_wrong_is_told() -> None:
     broken = Use(component=Component("loss", "broken", BrokenParams, f"{__name__}:build_broken"), params=BrokenParams())
-    with pytest.raises(RunError, match="ValueError in the sweep over stage `train`: no loss today"):
+    with pytest.raises(RunError, match="loss `broken` fails in forward: ValueError: no loss today"):
         swept(plan(stage(loss=broken)), sweep_rates())
     planned = plan(stage("first", loss=broken), stage("second"))
     with pytest.raises(RunError) as caught:
         weights_by_training(planned, 1, None, {}, DataStore(), None)
-    assert str(caught.value).startswith("before stage `second`: ValueError in stage `first`")
+    assert str(caught.value).startswith(
+        "before stage `second`: loss `broken` fails in forward: ValueError: no loss today"
+    )
     assert "resume" not in str(caught.value), "there is no run to go on with"
 
 

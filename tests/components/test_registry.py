@@ -11,14 +11,17 @@ from typing import Any
 
 import pluggy
 import pytest
-from dotexp import API, Component, OptimizerFacts, Params, Query, QueryOption, UsageError, hookimpl
+from dotexp import API, Component, ComponentModule, OptimizerFacts, Params, Query, QueryOption, UsageError, hookimpl
 from dotexp.cli import predict
 from dotexp.cli.query_options import query_options
 from dotexp.components.hookspecs import hookspec
+from dotexp.components.kinds import Kind
 from dotexp.components.queries import RESERVED_OPTIONS
 from dotexp.components.registry import Registry, load_registry
+from dotexp.experiment.text import as_text
 from dotexp.version import __version__
 from paths import REPOSITORY
+from strangers import plugin, registry_of
 
 from specs import RATINGS, checked, faults, only, resolved
 
@@ -127,16 +130,79 @@ def test_a_third_partys_component_is_used(registry_with: Callable[..., Registry]
     assert (found.optimizer.name, found.optimizer.component.provider) == ("lion", "acme_lion")
 
 
-def test_two_providers_of_a_name_are_an_error_only_where_the_bare_name_is_used(
+def test_two_strangers_of_a_name_are_an_error_only_where_the_bare_name_is_used(
     registry_with: Callable[..., Registry],
 ) -> None:
-    own = Component("optimizer", "adam", OwnParams, "acme:build")
-    registry = registry_with(acme=offering(own))
-    diagnostic = only(RATINGS + "\noptimizer adam", registry=registry)
+    own = Component("optimizer", "lion", OwnParams, "acme:build")
+    registry = registry_with(acme=offering(own), zebra=offering(own))
+    assert faults(RATINGS, registry=registry) == []
+    diagnostic = only(RATINGS + "\noptimizer lion", registry=registry)
     assert diagnostic.code == "E210"
-    assert "optimizers.adam" in diagnostic.help and "acme.adam" in diagnostic.help
-    assert resolved(RATINGS + "\noptimizer acme.adam", registry=registry).experiment.optimizer.params == OwnParams()
+    assert "zebra.lion" in diagnostic.help and "acme.lion" in diagnostic.help
+    for name in ("acme", "zebra"):
+        found = resolved(RATINGS + f"\noptimizer {name}.lion", registry=registry).experiment.optimizer
+        assert found.component.provider == name
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_bundled_name_stands_where_no_plugin_is_named(registry_with: Callable[..., Registry], name: str) -> None:
+    registry = registry_with(acme=offering(Component("optimizer", name, OwnParams, "acme:build")))
+    assert resolved(RATINGS, registry=registry).experiment.optimizer.component.provider == "dotexp_optimizers"
+    for written, provider in (
+        (name, "dotexp_optimizers"),
+        (f"optimizers.{name}", "dotexp_optimizers"),
+        (f"acme.{name}", "acme"),
+    ):
+        found = resolved(RATINGS + f"\noptimizer {written}", registry=registry)
+        assert found.experiment.optimizer.component.provider == provider
+        again = resolved(as_text(found.experiment), registry=registry).experiment
+        assert again.optimizer.component.provider == provider
+
+
+def test_kinds_of_bundled_plugins_stand_before_those_of_strangers(registry_with: Callable[..., Registry]) -> None:
+    module = types.ModuleType("made_acme")
+    module.dotexp_kinds = hookimpl(lambda: [Kind("transform", "transforms", (), "nothing")])  # type: ignore[attr-defined]
+    registry = registry_of(plugin("acme", dotexp_kinds=module.dotexp_kinds))
+    assert [p.name for p in registry.broken] == ["acme"]
+    assert "the kind transform is declared by dotexp_vision already" in str(registry.broken[0].error)
+
+
+@pytest.mark.parametrize("name", ["optimizers", "vision", "dotexp_losses", "dotexp"])
+def test_names_of_bundled_plugins_are_reserved(registry_with: Callable[..., Registry], name: str) -> None:
+    registry = registry_with(**{name: offering(Component("optimizer", "lion", OwnParams, "acme:build"))})
+    broken = [p for p in registry.providers if p.error]
+    assert [p.name for p in broken] == [name] and not broken[0].bundled
+    assert "another plugin has this name" in str(broken[0].error) or f"`{name}`, which stands for" in str(
+        broken[0].error
+    )
     assert faults(RATINGS + "\noptimizer optimizers.adam", registry=registry) == []
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        [Component("optimizer", "lion", OwnParams, "a:b"), Component("optimizer", "lion", OwnParams, "c:d")],
+        [
+            Component("optimizer", "lion", OwnParams, "a:b"),
+            Component("optimizer", "tiger", OwnParams, "c:d", former_names=("lion",)),
+        ],
+        [Component("optimizer", "lion", OwnParams, "a:b"), ComponentModule("made_more")],
+        [ComponentModule("made_more"), ComponentModule("made_again")],
+    ],
+    ids=["twice", "former", "face and module", "two modules"],
+)
+def test_a_plugin_that_offers_a_name_twice_is_broken(
+    registry_with: Callable[..., Registry], offered: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("made_more", "made_again"):
+        module = types.ModuleType(name)
+        module.COMPONENTS = [Component("optimizer", "lion", OwnParams, "a:b")]  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    registry = registry_with(acme=offering(*offered))
+    assert [p.name for p in registry.broken] == ["acme"]
+    assert "it offers two of the name `lion` among its optimizer components" in str(registry.broken[0].error)
+    other = [Component("optimizer", "lion", OwnParams, "a:b"), Component("callback", "lion", OwnParams, "c:d")]
+    assert registry_with(acme=offering(*other)).broken == ()
 
 
 @pytest.mark.parametrize(

@@ -452,7 +452,9 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 def test_any_other_fault_becomes_a_failed_run(tmp_path: Path) -> None:
     broken = use("loss", "build_nothing", AdamParams())
     folder = create_run("toy", tmp_path)
-    with pytest.raises(RunError, match="AttributeError at the start of stage `train`"):
+    with pytest.raises(
+        RunError, match=r"builder toys:build_nothing: AttributeError.*\n  at the start of stage `train`"
+    ):
         execute(plan(stage(loss=broken)), folder)
     assert folder.status is Status.failed
 

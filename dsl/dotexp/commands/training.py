@@ -88,7 +88,9 @@ def resume_run(
         if folder.status is Status.finished:
             return folder
         store = DataStore()
-        plan = plan_run(load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device)))
+        plan = plan_run(
+            load_run(folder, (), registry), Probe(root, store, recorded_device(folder, device), builders=True)
+        )
         resumption = prepare(plan, folder, registry.versions(), device, allow_changes)
         if notify is not None and resumption.notes:
             notify(tuple(Diagnostic("W508", note, None) for note in resumption.notes))

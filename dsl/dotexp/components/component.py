@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from dotexp.components.built import built_fault
+from dotexp.components.calls import PluginError, calling
 from dotexp.components.facts import DataFacts, DataSignature, Facts
 from dotexp.components.input_form import InputForm
+from dotexp.components.kinds import words
 from dotexp.components.params import Params
 from dotexp.components.queries import Query
 from dotexp.language.diagnostics import Problem
@@ -46,6 +49,20 @@ class ByPath(Generic[T]):
 
     def __set__(self, instance: Any, value: T | str) -> None:
         instance.__dict__[self._name] = value
+
+
+class Origin(Protocol):
+    """The plugin that a component comes from."""
+
+    @property
+    def distribution(self) -> str:
+        """Name of its distribution."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the distribution."""
+        ...
 
 
 class Component(Record):
@@ -84,11 +101,17 @@ class Component(Record):
     provider: str = ""
     """Name of the plugin that offers it; the registry fills it in."""
 
+    origin: Origin | None = None
+    """The plugin's distribution and version; the registry fills it in."""
+
     variant: str | None = None
     about: str = ""
 
     former_names: tuple[str, ...] = ()
     """Names that still work in a spec, with a warning that says the current one."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "origin"}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Component) and self._key == other._key
@@ -109,9 +132,25 @@ class Component(Record):
         """What it is: its own sentence, or the first paragraph of the parameter model's docstring."""
         return " ".join((self.about or self.params.__doc__ or "").strip().split("\n\n")[0].split())
 
+    @property
+    def label(self) -> str:
+        """Its name with its plugin's, as messages have it: "body `tiny` of acme-bodies 0.1.0"."""
+        of = f" of {self.origin.distribution} {self.origin.version}" if self.origin is not None else ""
+        return f"{words(self.kind)} `{self.name}`{of}"
+
     def facts_for(self, params: Params) -> AnyFacts | None:
-        """Facts of this component with these parameters; None where it declares none."""
-        return self.facts(params) if callable(self.facts) else self.facts
+        """Facts of this component with these parameters; None where it declares none.
+
+        Raises PluginError where the plugin's function fails, or returns what is no facts.
+        """
+        with calling(self, "its facts"):
+            facts = self.facts(params) if callable(self.facts) else self.facts
+        if facts is not None and not isinstance(facts, Facts | DataSignature):
+            raise PluginError(self, f"has facts that are a {type(facts).__name__}, not {_FACTS}", code="E215")
+        return facts
+
+
+_FACTS = "of a class of facts, such as `BodyFacts`"
 
 
 class Use(Record):
@@ -139,6 +178,11 @@ class Use(Record):
         return self.component.name
 
     @property
+    def label(self) -> str:
+        """The component's name with its plugin's."""
+        return self.component.label
+
+    @property
     def facts(self) -> Facts:
         """Which data the component is for."""
         return self.facts_as(Facts)
@@ -149,9 +193,19 @@ class Use(Record):
         return facts if isinstance(facts, kind) else kind()
 
     def build(self, *arguments: Any) -> Any:
-        """Import the component's builder; call it with the parameters, the variant if any, and these arguments."""
+        """Import the component's builder; call it with the parameters, the variant if any, and these arguments.
+
+        Raises PluginError where it fails, or returns what its kind does not allow.
+        """
         variant = () if self.component.variant is None else (self.component.variant,)
-        return load_attribute(self.component.build)(self.params, *variant, *arguments)
+        with calling(self, f"importing its builder {self.component.build}"):
+            builder = load_attribute(self.component.build)
+        with calling(self, "its builder"):
+            built = builder(self.params, *variant, *arguments)
+        fault = built_fault(self.kind, built)
+        if fault is not None:
+            raise PluginError(self, fault)
+        return built
 
 
 def load_attribute(reference: str) -> Any:

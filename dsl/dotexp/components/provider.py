@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import Distribution
@@ -53,16 +53,25 @@ class Provider(Record):
     @cached_property
     def distribution(self) -> str:
         """Name of the distribution; read late, since its whole metadata is parsed for it."""
-        if self.name == BUILTIN:
+        if self._is_core:
             return BUILTIN
         return self.source.metadata["Name"] if self.source else "unknown"
 
     @cached_property
     def version(self) -> str:
         """Version of the distribution."""
-        if self.name == BUILTIN:
+        if self._is_core:
             return __version__
         return self.source.version if self.source else "unknown"
+
+    @property
+    def _is_core(self) -> bool:
+        return self.name == BUILTIN and self.module is not None
+
+    @cached_property
+    def bundled(self) -> bool:
+        """Whether it comes with dotexp."""
+        return self._is_core or is_bundled(self.source)
 
     @property
     def owner(self) -> str:
@@ -114,17 +123,26 @@ class Provider(Record):
     def _of(self, offered: Offered) -> tuple[Component, ...]:
         """The component itself, or those of a module; none, with the fault kept, of a module that does not load."""
         if isinstance(offered, Component):
-            return (offered if offered.provider else offered.replace(provider=self.name),)
+            return (offered if offered.provider else offered.replace(provider=self.name, origin=self),)
         if offered.path not in self._loaded:
             self._loaded[offered.path] = ()
             try:
                 components = tuple(import_module(offered.path).COMPONENTS)
                 for component in components:
                     check_declared(component, self.known)
-                self._loaded[offered.path] = tuple(component.replace(provider=self.name) for component in components)
+                require_distinct([*self._known_components(), *components])
+                self._loaded[offered.path] = tuple(
+                    component.replace(provider=self.name, origin=self) for component in components
+                )
             except (Exception, SystemExit) as error:  # a plugin's import may do anything; the others must go on working
                 self._faults.append(f"{offered.path}: {type(error).__name__}: {error}")
         return self._loaded[offered.path]
+
+    def _known_components(self) -> Iterator[Component]:
+        """Yield the components of the face, and of the modules that are imported."""
+        yield from (each for each in self.offered if isinstance(each, Component))
+        for components in self._loaded.values():
+            yield from components
 
 
 def _names(offered: Offered, provider: Provider) -> Iterator[tuple[str, list[str]]]:
@@ -134,6 +152,21 @@ def _names(offered: Offered, provider: Provider) -> Iterator[tuple[str, list[str
         yield from offered.names.items()
     else:
         yield from ((component.kind, [component.name]) for component in provider._of(offered))
+
+
+def is_bundled(source: Distribution | None) -> bool:
+    """Whether a distribution is dotexp's own; its name is taken from the folder's, without parsing its metadata."""
+    return source is not None and (getattr(source, "_normalized_name", None) or source.name) == BUILTIN
+
+
+def require_distinct(components: Iterable[Component]) -> None:
+    """Raise TypeError where a plugin's components of one kind share a name, or a former name."""
+    seen: set[tuple[str, str]] = set()
+    for component in components:
+        for name in dict.fromkeys((component.name, *component.former_names)):
+            if (component.kind, name) in seen:
+                raise TypeError(f"it offers two of the name `{name}` among its {component.kind} components")
+            seen.add((component.kind, name))
 
 
 def owner_of(provider: str) -> str:

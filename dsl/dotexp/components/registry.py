@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dotexp.components import builtins, hookspecs
 from dotexp.components.component import Component, ComponentModule
 from dotexp.components.kinds import Kind, words
-from dotexp.components.provider import BUILTIN, Provider, check_declared
+from dotexp.components.provider import BUILTIN, Provider, check_declared, is_bundled, require_distinct
 from dotexp.components.queries import ASKED, Query
 from dotexp.components.tasks import Task
 from dotexp.language.diagnostics import closest
@@ -51,17 +51,28 @@ class Registry(Record):
         return tuple(provider for provider in self.providers if provider.load())
 
     def find(self, kind: str, name: str, owner: str | None = None) -> tuple[Component, ...]:
-        """Components of this kind and name; several when several plugins offer it and no owner is given."""
+        """Components of this kind and name; several when several plugins offer it and no owner is given.
+
+        Without an owner a bundled component hides others of its name, so that installing a plugin changes no spec.
+        """
         owners = list(self._owners(owner))
         found = [component for provider in owners for component in provider.find(kind, name)]
         if not found:  # an index may be older than the modules
             found = [each for provider in owners for each in provider.of_kind(kind) if each.name == name]
-        return tuple(found)
+        return self._unhidden(found, owner)
 
     def find_former(self, kind: str, name: str, owner: str | None = None) -> tuple[Component, ...]:
         """Return the components of this kind that were formerly called `name`."""
         every = (component for provider in self._owners(owner) for component in provider.of_kind(kind))
-        return tuple(component for component in every if name in component.former_names)
+        return self._unhidden([component for component in every if name in component.former_names], owner)
+
+    def is_bundled(self, component: Component) -> bool:
+        """Whether a component comes with dotexp."""
+        return self.provider(component).bundled
+
+    def _unhidden(self, found: list[Component], owner: str | None) -> tuple[Component, ...]:
+        bundled = [each for each in found if self.is_bundled(each)] if owner is None and len(found) > 1 else []
+        return tuple(bundled or found)
 
     def _owners(self, owner: str | None) -> Iterator[Provider]:
         return (each for each in self.providers if owner is None or owner in (each.name, each.owner))
@@ -78,11 +89,6 @@ class Registry(Record):
     def provider(self, component: Component) -> Provider:
         """Plugin that a component comes from."""
         return next(provider for provider in self.providers if provider.name == component.provider)
-
-    def named(self, component: Component) -> str:
-        """Name a component with its plugin, as messages do: "body `tiny` of acme-bodies 0.1.0"."""
-        owner = self.provider(component)
-        return f"{words(component.kind)} `{component.name}` of {owner.distribution} {owner.version}"
 
     def versions(self) -> dict[str, str]:
         """Version of every plugin by its name."""
@@ -104,7 +110,7 @@ def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
     """Load every installed plugin, or those of the entry points given, each on its own."""
     found = entry_points(group=hookspecs.PROJECT) if points is None else points
     providers = [_declared(Provider(BUILTIN, module=builtins))]
-    for point in sorted(found, key=lambda p: (p.name, p.value)):
+    for point in sorted(found, key=lambda p: (not is_bundled(p.dist), p.name, p.value)):
         providers.append(_load(point, providers))
     kinds = Registry(tuple(providers)).kinds
     return Registry(tuple(_offering(provider, kinds) for provider in providers))
@@ -113,9 +119,13 @@ def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
 def _load(point: EntryPoint, others: Iterable[Provider]) -> Provider:
     """Import a plugin, and ask for the kinds and tasks that it declares."""
     empty = Provider(point.name, source=point.dist)
-    same = next((p for p in others if p.name == point.name), None)
-    if same is not None:
-        return empty.replace(refused=f"another plugin has this name: that of {same.distribution} {same.version}")
+    for other in others:
+        if other.name == empty.name:
+            said = f"another plugin has this name: that of {other.distribution} {other.version}"
+            return empty.replace(refused=said)
+        if empty.owner == other.owner:
+            said = f"a spec names it `{empty.owner}`, which stands for plugin {other.name} of {other.distribution}"
+            return empty.replace(refused=said)
     try:
         made = _declared(empty.replace(module=_asking(point.load())))
         _refuse_declared(made, others)
@@ -157,6 +167,7 @@ def _offering(provider: Provider, kinds: Mapping[str, Kind]) -> Provider:
         for each in offered:
             if isinstance(each, Component):
                 check_declared(each, kinds)
+        require_distinct(each for each in offered if isinstance(each, Component))
     except (Exception, SystemExit) as error:  # as above
         return Provider(provider.name, refused=f"{type(error).__name__}: {error}", source=provider.source)
     return provider.replace(offered=tuple(offered), known=kinds)

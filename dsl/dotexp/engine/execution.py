@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dotexp.engine.blame import Owner
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import machine
 from dotexp.engine.environment import environment, versions
@@ -125,6 +126,10 @@ class Execution:
         """Write down what can be written; a full disk or a broken listener must not hide why the run ended."""
         with suppress(Exception):
             self.end(status, reason)
+
+    def owners(self) -> list[Owner]:
+        """The objects that components' builders made for the stage under way, with the components."""
+        return list(self._stages.owners()) if self._stages is not None else []
 
     def rescue(self) -> None:
         """Save the run where it failed between two steps, as when a process that reads data has died."""

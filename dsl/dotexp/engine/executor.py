@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from dotexp.components.calls import PluginError, said
+from dotexp.engine.blame import blamed
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.estimate import estimate
 from dotexp.engine.events import Listener, bus_of
@@ -19,6 +21,7 @@ from dotexp.experiment.experiment import Device
 from dotexp.language.diagnostics import DotexpError, Interrupted, RunError
 from dotexp.language.machine_faults import is_out_of_memory
 from dotexp.planning.plan import Plan
+from dotexp.runs.checkpoints import positions
 from dotexp.runs.folder import RunFolder
 from dotexp.runs.results import RunResult, Status
 
@@ -50,29 +53,40 @@ def execute(
             execution.end_early(Status.interrupted, str(stop))
             raise
         except KeyboardInterrupt as stop:
-            message = f"interrupted at once {execution.where}\n  to go on from the last checkpoint: {run.resume_line}"
+            message = f"interrupted at once {execution.where}{_go_on(run)}"
             execution.end_early(Status.interrupted, message)
             raise Interrupted(message) from stop
-        except DotexpError as error:
+        except (DotexpError, SystemExit) as error:
+            if isinstance(error, PluginError | SystemExit):
+                raise _fail(error, execution, plan, run) from error
             execution.rescue()
             execution.end_early(Status.failed, str(error))
             raise
         except Exception as error:
-            execution.rescue()
-            failure = _failure(error, execution, plan, run)
-            execution.end_early(Status.failed, str(failure))
-            raise failure from error
+            raise _fail(error, execution, plan, run) from error
         return execution.end(Status.finished)
 
 
-def _failure(error: Exception, execution: Execution, plan: Plan, run: RunFolder) -> RunError:
+def _fail(error: BaseException, execution: Execution, plan: Plan, run: RunFolder) -> RunError:
+    """Save what can be saved, write down why the run failed, and return the error that says it."""
+    execution.rescue()
+    failure = _failure(error, execution, plan, run)
+    execution.end_early(Status.failed, str(failure))
+    return failure
+
+
+def _go_on(run: RunFolder) -> str:
+    """Say how to go on, where there is a checkpoint to go on from."""
+    return f"\n  to go on from the last checkpoint: {run.resume_line}" if positions(run.checkpoints) else ""
+
+
+def _failure(error: BaseException, execution: Execution, plan: Plan, run: RunFolder) -> RunError:
     where = execution.where
     if isinstance(error, OSError) and _within(error.filename, run):
         said = said_of_disk(error, Path(error.filename))
         return RunError(f"{said}\n  to go on with room for it: {run.resume_line}")
     if not is_out_of_memory(error):
-        message = f"{type(error).__name__} {where}: {error}"
-        return RunError(f"{message}\n  to go on from the last checkpoint: {run.resume_line}")
+        return RunError(f"{_reason(error, execution, plan)}{_go_on(run)}")
     stage = execution.drop_stage()
     said = ""
     if stage is not None:
@@ -81,6 +95,18 @@ def _failure(error: Exception, execution: Execution, plan: Plan, run: RunFolder)
     advice = "Try a smaller batch_size, a smaller size of the images, or runtime(on_oom = split)"
     kind = "of the device " if isinstance(error, torch.OutOfMemoryError) else ""
     return RunError(f"out of memory {kind}{where}.{said} {advice}")
+
+
+def _reason(error: BaseException, execution: Execution, plan: Plan) -> str:
+    """Say what failed and where: a component by its name, its plugin and its place in the spec."""
+    owner, message = error.owner if isinstance(error, PluginError) else None, str(error)
+    found = blamed(error, execution.owners())
+    if found is not None:
+        owner, message = found[0], f"{found[0].label} fails in {found[1]}: {said(error)}"
+    if owner is None:
+        return f"{type(error).__name__} {execution.where}: {error}"
+    place = plan.place_of(owner)
+    return f"{message}\n  {execution.where}" + (f"; in the spec: {place}" if place else "")
 
 
 def _within(filename: object, run: RunFolder) -> bool:

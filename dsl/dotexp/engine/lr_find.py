@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
+from dotexp.components.calls import PluginError
+from dotexp.engine.blame import blaming
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import machine
 from dotexp.engine.build.weights import load_weights
@@ -113,7 +115,10 @@ def sweep_stage(
     with stopped_by_signals(polling), machine(plan.runtime, device) as chosen:
         try:
             opened = _open(plan, stage, start, store, chosen, warn or (lambda message: None))
-            return _sweep(opened.loop, rates, polling, progress or (lambda step: None))
+            with blaming(list(opened.owners())):
+                return _sweep(opened.loop, rates, polling, progress or (lambda step: None))
+        except PluginError as error:
+            raise RunError(str(error)) from error
         except DotexpError:
             raise
         except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dotexp.engine.blame import Owner, data_owners, network_owners
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import autocast, seeder
 from dotexp.engine.build.network import Network, build_network, network_from, prepare_network, without_weights
@@ -62,6 +63,14 @@ class StageRun:
         loop, named = self.loop, named_metrics(self._plan.metrics)
         training = Training(self.stage, self._plan.facts, self.network, loop.optimizer, loop.trained, named)
         self.callbacks.stage_started(training)
+
+    def owners(self) -> Iterator[Owner]:
+        """Yield the stage's objects that components' builders made, with the components."""
+        yield from network_owners(self.network, self._plan.model)
+        yield self.loss, self.stage.loss
+        yield self.loop.optimizer, self.stage.optimizer
+        yield from zip(self.callbacks.built, self.stage.callbacks, strict=True)
+        yield from data_owners(self.data, self.stage.data)
 
     @property
     def epoch_seconds(self) -> float:

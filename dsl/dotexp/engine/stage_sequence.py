@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic
 
 import torch
 
+from dotexp.engine.blame import Owner, network_owners
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.network import Network
 from dotexp.engine.build.weights import save_weights
@@ -67,6 +69,13 @@ class StageSequence:
             left = self._plan.stages[self._done :] or self._plan.stages[-1:]  # a report looks at the last stage's
             self._store.keep_only([stage.data for stage in left], self._plan.seed)
         self._write_model()
+
+    def owners(self) -> Iterator[Owner]:
+        """Yield the objects that components' builders made for the stage under way, with the components."""
+        yield from network_owners(self._network, self._plan.model)
+        yield from zip(self._metrics.values(), self._plan.metrics, strict=True)
+        if self.under_way is not None:
+            yield from self.under_way.owners()
 
     def rescue(self) -> None:
         """Save the run where it failed between two steps, as when a process that reads data has died."""

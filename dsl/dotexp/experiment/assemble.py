@@ -145,9 +145,8 @@ def _model(merged: Merged, drafts: Drafts, bound: Mapping[str, Bound]) -> tuple[
     collector = drafts.binder.scope.collector
     fault = layers_fault(published.facts_as(BodyFacts), published.kind)
     if fault:
-        registry = drafts.binder.scope.registry
         span = drafts.binder.origins.get(BY_WORD[PARTS[0] if body else WHOLE].path)
-        message = f"{registry.named(published.component)}: {fault}"
+        message = f"{published.label}: {fault}"
         collector.report("E215", message, span, help="this is for the plugin's author to mend, not for the spec")
         return None, False
     known = "groups" not in merged.unread

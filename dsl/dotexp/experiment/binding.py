@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from dotexp.components.calls import FAULTS, PluginError, named
 from dotexp.components.component import Component, Use
 from dotexp.components.facts import Facts
 from dotexp.components.params import FormerName, Params, Positional
 from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.scope import Scope
 from dotexp.experiment.values import BAD, Converter
-from dotexp.language.diagnostics import Related
+from dotexp.language.diagnostics import ComponentError, Problem, Related
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Argument, Call, Faulty, ListValue, MapValue, Value
 
@@ -172,10 +173,24 @@ class Binder:
         sound = {name: value for name, value in values.items() if value is not BAD}
         params, refused = self._validate(draft, sound, complete=len(sound) == len(values))
         faulty = {*missing, *refused, *(values.keys() - sound.keys())}
-        if params is not None and not faulty:
+        if params is not None and not faulty and not self._facts_fault(draft.component, params, draft.span):
             return Bound(Use(component=draft.component, params=params), sound=True)
         rest = {name: value for name, value in sound.items() if name not in faulty}
         return Bound(_partial_use(draft.component, rest, faulty), sound=False)
+
+    def _facts_fault(self, component: Component, params: Params, span: Span) -> bool:
+        """Whether a plugin's facts cannot be had with these parameters, which is reported."""
+        registry = self.scope.registry
+        wanted = registry.kinds[component.kind].facts if component.kind in registry.kinds else Facts
+        try:
+            facts = component.facts_for(params)
+            if facts is not None and type(facts) is not Facts and not isinstance(facts, wanted):
+                said = f"has facts that are a {type(facts).__name__}, not a {wanted.__name__}, as its kind's are"
+                raise PluginError(component, said, code="E215")
+        except ComponentError as error:
+            self.scope.collector.report(error.problem.code, error.problem.message, span, help=error.problem.help)
+            return True
+        return False
 
     def _nested(self, call: Call, kinds: tuple[str, ...], path: str) -> Use | None:
         draft = self.draft(call, kinds)
@@ -183,15 +198,15 @@ class Binder:
         return bound.use if bound is not None and bound.sound else None
 
     def _missing(self, draft: Draft) -> Iterator[str]:
-        for name, field_ in draft.component.params.model_fields.items():
-            if field_.is_required() and name not in draft.arguments:
-                self.scope.collector.report(
-                    "E205",
-                    f"`{draft.component.name}` needs `{name}`",
-                    draft.span,
-                    help=f"{name}: {field_.description or expected_for(field_).words()}",
-                )
-                yield name
+        for name in self._missing_names(draft):
+            field_ = draft.component.params.model_fields[name]
+            self.scope.collector.report(
+                "E205",
+                f"`{draft.component.name}` needs `{name}`",
+                draft.span,
+                help=f"{name}: {field_.description or expected_for(field_).words()}",
+            )
+            yield name
 
     def _validate(self, draft: Draft, values: dict[str, Any], complete: bool) -> tuple[Params | None, Iterable[str]]:
         try:
@@ -208,7 +223,20 @@ class Binder:
                 help = f"{name}: {about}" if about else ""
                 self.scope.collector.report("E207", f"{subject} {message}", place, help=help)
                 refused += [name] if name else list(draft.component.params.model_fields)
+            if complete and not refused and not any(self._missing_names(draft)):
+                self._report(PluginError(draft.component, f"has a default that is not valid: {_first(error)}"), draft)
             return None, refused
+        except FAULTS as error:  # a plugin's validator
+            self._report(named(draft.component, "checking its parameters", error), draft)
+            return None, ()
+
+    def _report(self, error: BaseException, draft: Draft) -> None:
+        problem = error.problem if isinstance(error, ComponentError) else Problem(str(error))
+        self.scope.collector.report(problem.code, problem.message, draft.span, help=problem.help)
+
+    def _missing_names(self, draft: Draft) -> Iterator[str]:
+        fields = draft.component.params.model_fields.items()
+        return (name for name, field_ in fields if field_.is_required() and name not in draft.arguments)
 
 
 def _partial_use(component: Component, values: Mapping[str, Any], faulty: Collection[str]) -> Use:
@@ -249,6 +277,11 @@ def _faults(error: ValidationError, given: set[str]) -> list[tuple[str | None, s
         apt = whole or apt
         said.append((name, " or ".join(dict.fromkeys(_words(f) for f in apt)), apt[0]["loc"]))
     return said
+
+
+def _first(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    return f"`{'.'.join(map(str, fault['loc']))}` {_words(fault)}"
 
 
 def _item(value: Value, location: Sequence[Any]) -> Value:

@@ -11,7 +11,7 @@ from dotexp.experiment.drafts import Drafts, draft_stage, draft_statements
 from dotexp.experiment.merge import PARTS, STAGES, WHOLE, Merged
 from dotexp.experiment.nodes import stage_node
 from dotexp.experiment.overrides import Override
-from dotexp.language.diagnostics import Related
+from dotexp.language.diagnostics import ComponentError, Related
 from dotexp.language.keywords import BY_WORD, KEYWORDS, STAGE, TOP, Form, Keyword, in_place
 from dotexp.language.syntax_tree import (
     Argument,
@@ -76,7 +76,12 @@ def _expand(statement: Component, overrides: Sequence[Override], drafts: Drafts)
     if bound is None or not bound.sound:
         drafts.expanded = False
         return []
-    templates: Sequence[StageTemplate] = bound.use.build()
+    try:
+        templates: Sequence[StageTemplate] = bound.use.build()
+    except ComponentError as error:
+        binder.scope.collector.report(error.problem.code, str(error), statement.span, help=error.problem.help)
+        drafts.expanded = False
+        return []
     drafts.expansions.add(statement.span)
     return [stage_node(template, statement.span) for template in templates]
 

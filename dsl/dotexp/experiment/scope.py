@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dotexp.components.calls import PluginError, calling
 from dotexp.components.component import Component
 from dotexp.components.kinds import one, words
 from dotexp.components.registry import Registry
-from dotexp.language.diagnostics import Collector, closest
+from dotexp.language.diagnostics import Collector, ComponentError, closest
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Call, Faulty, ListValue, MapValue, Param, Value, words_of
 
@@ -50,12 +51,13 @@ class Scope:
         """Component that a call names, of one of these kinds; None, with a fault, where there is none or several."""
         owner = call.owner.text if call.owner else None
         found = [c for kind in kinds for c in self.registry.find(kind, call.name.text, owner)]
-        if not found:
-            found = [c for kind in kinds for c in self.registry.find_former(kind, call.name.text, owner)]
+        if not any(map(self.registry.is_bundled, found)):
+            former = [c for kind in kinds for c in self.registry.find_former(kind, call.name.text, owner)]
+            found = [c for c in former if self.registry.is_bundled(c)] or found or former
         if len(found) == 1:
             if found[0].name != call.name.text:
                 self.warn_former(call.name.text, found[0].name, call.name.span)
-            return found[0]
+            return found[0] if self._is_declared(found[0], call) else None
         if found:
             self._ambiguous(call, found)
         elif owner is None or owner in self._owners(working=True):
@@ -63,6 +65,19 @@ class Scope:
         else:
             self._unknown_owner(call, owner)
         return None
+
+    def _is_declared(self, component: Component, call: Call) -> bool:
+        """Whether a component has a parameter model, which is imported; where not, the plugin's fault is reported."""
+        try:
+            with calling(component, f"importing its parameters {component.given('params')}"):
+                params = component.params
+            base = self.registry.kinds[component.kind].params
+            if not (isinstance(params, type) and issubclass(params, base)):
+                raise PluginError(component, f"has parameters that are not a subclass of {base.__name__}", code="E215")
+        except ComponentError as error:
+            self.collector.report(error.problem.code, error.problem.message, call.name.span, help=error.problem.help)
+            return False
+        return True
 
     def warn_former(self, former: str, current: str, span: Span) -> None:
         """Warn that a name is a former spelling of another."""

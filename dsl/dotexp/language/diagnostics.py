@@ -62,6 +62,7 @@ CODES: Mapping[str, str] = {
     "E213": "a plugin that does not load",
     "E214": "changes to a component where none is in force",
     "E215": "a component that its plugin has declared wrongly",
+    "E216": "a component whose plugin's code fails, or gives what it should not",
     # across statements
     "E301": "an unknown layer or group",
     "E302": "a list of the wrong length",

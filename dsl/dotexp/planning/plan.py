@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dotexp.components.component import Use
@@ -118,6 +118,12 @@ class Plan:
     stages: tuple[StagePlan, ...]
     text: str
     identity: str
+    places: tuple[tuple[Use, str], ...] = field(default=(), compare=False)
+    """Every component, and where the spec has it: `pets.exp:9:11`."""
+
+    def place_of(self, owner: object) -> str | None:
+        """Where the spec has a component; None where it is not written."""
+        return next((place for use, place in self.places if use == owner or use.component is owner), None)
 
     @property
     def inference(self) -> Inference:

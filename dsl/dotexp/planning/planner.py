@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dotexp.components.bases import BodyParams, RunWeights
+from dotexp.components.calls import PluginError, calling
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.experiment.batch_checks import HELP, batch_span, refusal
 from dotexp.experiment.experiment import Experiment, Model, Runtime, Stage
+from dotexp.experiment.places import components_of
 from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
 from dotexp.language.diagnostics import Collector, ComponentError, Diagnostic, Problem, SpecError, UsageError
@@ -22,7 +24,7 @@ from dotexp.planning.overlaps import Overlap, report_overlaps
 from dotexp.planning.plan import LayerCount, Plan, StagePlan
 from dotexp.planning.rewrites import decide
 from dotexp.planning.rewrites.facts import StageFacts
-from dotexp.planning.stages import batch_size_of, batches_per_step_of, plan_stage, policy_of
+from dotexp.planning.stages import batch_size_of, batches_per_step_of, epochs_of, plan_stage
 
 MOST_STEPS = 10_000_000
 """Steps of a stage: the plan holds the learning rate of each."""
@@ -58,6 +60,10 @@ class Probe(Protocol):
         """
         ...
 
+    def builder_faults(self, plan: Plan) -> Iterable[tuple[Use, ComponentError]]:
+        """Call the builders of what trains, measures and reports, and yield what they refuse or do wrong."""
+        ...
+
     def run_folder(self, run: str) -> Path:
         """Find the folder of the run that `weights = run("…")` names. Raises UsageError."""
         ...
@@ -86,7 +92,12 @@ def make_plan(resolved: Resolved, probe: Probe) -> tuple[Plan, tuple[Diagnostic,
     if planner.collector.failed:
         raise SpecError(planner.collector.sorted())
     sound = tuple(stage for stage in planned if stage is not None)
-    return _plan(experiment, facts, layers, sound), planner.collector.sorted()
+    plan = _plan(experiment, facts, layers, sound)
+    for use, error in probe.builder_faults(plan):
+        planner.report_of(use, error, experiment)
+    if planner.collector.failed:
+        raise SpecError(planner.collector.sorted())
+    return replace(plan, places=planner.places(experiment)), planner.collector.sorted()
 
 
 def _plan(
@@ -155,21 +166,25 @@ class _Planner:
         span = self.origins.get(f"{place}.{problem.field}") if problem.field else None
         self.collector.report(problem.code, problem.message, span or self.origins.get(place), help=problem.help)
 
+    def report_of(self, owner: object, error: ComponentError, experiment: Experiment) -> None:
+        """Report what a component's builder says or does, at the component's place."""
+        place = next((place for place, each in components_of(experiment) if owner in (each, each.component)), "")
+        self.report_error(place, error)
+
+    def places(self, experiment: Experiment) -> tuple[tuple[Use, str], ...]:
+        """Where each component stands in the spec, as far as it is written there."""
+        spans = [(use, self.origins.get(place)) for place, use in components_of(experiment)]
+        return tuple((use, f"{s.source.name}:{s.line}:{s.column}") for use, s in spans if s is not None)
+
     def check_components(self, experiment: Experiment, facts: DataFacts) -> None:
         """Let every component look at its parameters together with the data."""
-        model = experiment.model
-        uses = [("model", model.whole), ("model.body", model.body), ("model.head", model.head)]
-        uses += [("loss", experiment.loss), *((f"metrics.{i}", m) for i, m in enumerate(experiment.metrics))]
-        uses += [(f"report.{i}", section) for i, section in enumerate(experiment.reports)]
-        for stage in experiment.stages:
-            own = f"stage.{stage.name}." if stage.callbacks != experiment.callbacks else ""
-            uses += [(f"{own}callbacks.{i}", callback) for i, callback in enumerate(stage.callbacks)]
-            if stage.loss != experiment.loss:
-                uses.append((f"stage.{stage.name}.loss", stage.loss))
-        for place, use in uses:
-            if use is not None and use.component.check is not None:
-                for problem in use.component.check(use.params, facts):
-                    self.report(place, problem)
+        for place, use in components_of(experiment):
+            try:
+                with calling(use, "its check"):
+                    for problem in use.component.check(use.params, facts) if use.component.check is not None else ():
+                        self.report(place, problem)
+            except ComponentError as error:
+                self.report_error(place, error)
 
     def check_weights(self, model: Model) -> None:
         """Check that the weights that the body starts from are there and fit, and tell what is to be downloaded."""
@@ -210,9 +225,11 @@ class _Planner:
         """Count the layers' parameters."""
         try:
             return self.probe.layer_counts(experiment.model, facts)
+        except PluginError as error:
+            self.report_of(error.owner, error, experiment)
         except ComponentError as error:
             self.report_error("model.body" if experiment.model.body else "model", error)
-            return ()
+        return ()
 
     def stage(
         self, index: int, experiment: Experiment, facts: DataFacts, layers: tuple[LayerCount, ...]
@@ -220,7 +237,11 @@ class _Planner:
         """Plan one stage; None, with the fault reported, where it has more steps than can be planned."""
         stage = experiment.stages[index]
         per_epoch = facts.train // (batch_size_of(stage.data) * batches_per_step_of(stage))
-        steps = policy_of(stage).total_epochs * per_epoch
+        try:
+            steps = epochs_of(stage) * per_epoch
+        except ComponentError as error:
+            self.report(f"stage.{stage.name}.fit", error.problem)
+            return None
         span = self.origins.get(f"stage.{stage.name}.fit")
         if steps > MOST_STEPS:
             message = f"the stage `{stage.name}` has {steps:,} steps; at most {MOST_STEPS:,} are planned"
@@ -229,6 +250,12 @@ class _Planner:
         if steps < 3:
             message = f"the stage `{stage.name}` has {steps} step{'' if steps == 1 else 's'}, too few for a schedule"
             self.collector.report("W504", message, span)
-        planned = plan_stage(index, experiment, per_epoch, layers)
+        try:
+            planned = plan_stage(index, experiment, per_epoch, layers)
+        except ComponentError as error:
+            place = f"stage.{stage.name}.fit"
+            rate = isinstance(error, PluginError) and error.owner != stage.fit
+            self.report(place + ".lr" * rate, error.problem)
+            return None
         found = self.probe.stage_facts(stage, experiment.runtime, experiment.seed)
         return replace(planned, rewrites=decide(planned, found, experiment.runtime.without))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, Literal
 
 from dotexp.components.bases import DataParams, PolicyParams
 from dotexp.components.builders import Schedule
+from dotexp.components.calls import PluginError, calling
 from dotexp.components.component import Use
 from dotexp.components.facts import CallbackFacts, LayerGroup, OptimizerFacts
 from dotexp.experiment.experiment import Experiment, Kept, Stage, Unfreeze, frozen_layers
@@ -23,7 +25,7 @@ def plan_stage(index: int, experiment: Experiment, steps_per_epoch: int, layers:
     counts = {layer.name: layer for layer in layers}
     groups = tuple(_group(group, frozen, kept, counts) for group in model.groups)
     batch_size, batches = batch_size_of(stage.data), batches_per_step_of(stage)
-    epochs = policy_of(stage).total_epochs
+    epochs = epochs_of(stage)
     steps = epochs * steps_per_epoch
     schedule: Schedule = stage.fit.build(steps, steps_per_epoch)
     trained = [layer for layer in layers if layer.name not in frozen]
@@ -53,6 +55,25 @@ def policy_of(stage: Stage) -> PolicyParams:
     """Parameters of a stage's policy."""
     assert isinstance(stage.fit.params, PolicyParams)
     return stage.fit.params
+
+
+def epochs_of(stage: Stage) -> int:
+    """Epochs of a stage. Raises PluginError for a policy that does not say how many."""
+    with calling(stage.fit, "total_epochs"):
+        epochs = policy_of(stage).total_epochs
+    if type(epochs) is not int or epochs < 1:
+        raise PluginError(stage.fit, f"has total_epochs {epochs!r}, not a positive whole number")
+    return epochs
+
+
+def _numbers(fit: Use, what: str, function: Callable[[int], float], steps: int) -> tuple[float, ...]:
+    """Call a schedule's function for every step. Raises PluginError where it gives no number that can be used."""
+    with calling(fit, f"its schedule's {what}"):
+        found = [function(step) for step in range(steps)]
+    for step, value in enumerate(found):
+        if not isinstance(value, int | float) or not isfinite(value) or value < 0:
+            raise PluginError(fit, f"has a schedule whose {what} at step {step} is {value!r}, not a number from 0 up")
+    return tuple(found)
 
 
 def batch_size_of(data: Use) -> int:
@@ -92,7 +113,7 @@ def _rates(
     stage: Stage, groups: tuple[GroupPlan, ...], schedule: Schedule, steps: int
 ) -> tuple[tuple[float, ...] | None, ...]:
     peaks = peak_rates(policy_of(stage).lr, [group.name for group in groups])
-    factors = [schedule.factor(step) for step in range(steps)]
+    factors = _numbers(stage.fit, "factor", schedule.factor, steps)
     made: dict[float, tuple[float, ...]] = {}
     rates: list[tuple[float, ...] | None] = []
     for group, peak in zip(groups, peaks, strict=True):
@@ -106,7 +127,10 @@ def _rates(
 def peak_rates(rates: Any, groups: list[str]) -> list[float | None]:
     """Peak learning rate of every group, of a number, a slice, a list or a map (None where a map leaves one out)."""
     if isinstance(rates, Use):
-        return list(rates.build(len(groups)))
+        found = list(rates.build(len(groups)))
+        if len(found) != len(groups) or not all(rate > 0 and isfinite(rate) for rate in found):
+            raise PluginError(rates, f"built the rates {found}, not a positive one for each of {len(groups)} groups")
+        return [float(rate) for rate in found]
     if isinstance(rates, tuple):
         return list(rates)
     if isinstance(rates, dict):
@@ -119,6 +143,6 @@ def _momentum(stage: Stage, schedule: Schedule, steps: int) -> tuple[float, ...]
     if key is None:
         return None
     if schedule.momentum is not None:
-        return tuple(schedule.momentum(step) for step in range(steps))
+        return _numbers(stage.fit, "momentum", schedule.momentum, steps)
     own = dict(stage.optimizer.params)[key]
     return (float(own[0] if isinstance(own, tuple) else own),) * steps

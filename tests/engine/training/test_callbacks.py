@@ -153,10 +153,10 @@ def nothing(params: ToyParams) -> object:
     return 3
 
 
-def toy(build: type[Callback] | Any, provider: str = "", **arguments: Any) -> Use:
+def toy(build: type[Callback] | Any, **arguments: Any) -> Use:
     """One of these callbacks in use."""
     name = build.__name__.lower()
-    component = Component("callback", name, ToyParams, f"{__name__}:{build.__name__}", provider=provider)
+    component = Component("callback", name, ToyParams, f"{__name__}:{build.__name__}")
     return Use(component=component, params=ToyParams(**arguments))
 
 
@@ -209,10 +209,10 @@ def test_a_callback_that_only_looks_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.run
 @pytest.mark.parametrize("place", ["its builder", "stage_started", "before_step", "epoch_ended"])
-def test_one_that_raises_is_named_with_its_distribution(tmp_path: Path, place: str) -> None:
-    failing = toy(Failing, provider="dotexp_callbacks", text=place)
+def test_one_that_raises_is_named(tmp_path: Path, place: str) -> None:
+    failing = toy(Failing, text=place)
     folder = create_run("toy", tmp_path)
-    with pytest.raises(RunError, match=rf"callback `failing` of dotexp [\d.]+ fails in {place}: KeyError: 'oh'"):
+    with pytest.raises(RunError, match=f"callback `failing` fails in {place}: KeyError: 'oh'"):
         execute(plan(stage(callbacks=[callback("clip"), failing])), folder)
     assert folder.status is Status.failed
 
@@ -225,9 +225,7 @@ def test_what_no_checkpoint_can_keep_is_told_by_its_name(tmp_path: Path) -> None
 
 
 def test_a_builder_must_build_a_callback(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match=r"callback `nothing` builds a int, which is not a dotexp\.sdk\.callback\.Callback"
-    ):
+    with pytest.raises(RunError, match=r"callback `nothing` built a int, not a dotexp\.sdk\.callback\.Callback"):
         run(plan(stage(callbacks=[toy(nothing)])), tmp_path)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
 
 from dotexp.experiment.experiment import Device, Precision, Runtime
@@ -47,6 +49,19 @@ def machine(runtime: Runtime, override: Device | None = None) -> Iterator[torch.
         finally:
             torch.set_num_threads(threads)
             cudnn.deterministic, cudnn.benchmark = flags
+
+
+@contextmanager
+def kept_random_state(device: torch.device | None = None) -> Iterator[None]:
+    """Leave the random number generators of torch, Python and numpy as they were before."""
+    devices = [torch.cuda.current_device()] if device is not None and device.type == "cuda" else []
+    plain, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(plain)
+            np.random.set_state(legacy)
 
 
 def autocast(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[object]]:

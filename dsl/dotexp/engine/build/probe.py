@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -11,18 +11,20 @@ from torch import nn
 
 from dotexp.components.bases import BodyParams
 from dotexp.components.builders import Body
+from dotexp.components.calls import PluginError
 from dotexp.components.component import Use
 from dotexp.components.facts import DataFacts
 from dotexp.engine.build.datasets import DataStore
 from dotexp.engine.build.devices import planned_device
 from dotexp.engine.build.network import Network, build_network, require_run_fits, run_weights, without_weights
 from dotexp.engine.build.overlaps import find_overlaps
+from dotexp.engine.build.try_builders import builder_faults
 from dotexp.engine.training.freezing import BATCHNORMS, NORMS, training_mode
 from dotexp.engine.training.guard import optimizer_skips
 from dotexp.experiment.experiment import Device, Model, Runtime, Stage, Unfreeze, frozen_layers
 from dotexp.language.diagnostics import ComponentError, UsageError
 from dotexp.planning.overlaps import Overlap
-from dotexp.planning.plan import LayerCount
+from dotexp.planning.plan import LayerCount, Plan
 from dotexp.planning.rewrites.facts import StageFacts
 from dotexp.runs.folder import DEFAULT_ROOT, open_run
 from dotexp.sdk.data import TensorPart
@@ -50,11 +52,14 @@ class Probe:
         store: DataStore | None = None,
         device: Device | None = None,
         weights: LookAt = LookAt.nothing,
+        builders: bool = False,
     ) -> None:
         self.store = store or DataStore()
         self._runs = runs
         self._device = device
         self._weights = weights
+        self._builders = builders or weights is not LookAt.nothing
+        self._network: Network | None = None
 
     def data_facts(self, use: Use, seed: int) -> DataFacts:
         """Open the data and return its facts. Raises ComponentError where it cannot be used."""
@@ -123,9 +128,7 @@ class Probe:
             try:
                 with torch.device("meta"):
                     built: Body = body.build()
-            except ComponentError:
-                raise
-            except Exception:  # some models read their own tensors while being built
+            except PluginError:  # some models read their own tensors while being built
                 found.missing.clear()
                 built = body.build()
         if source is not None:
@@ -137,9 +140,15 @@ class Probe:
 
         No pretrained weights are opened. A parameter that several layers share counts in the first.
         """
-        network = _build(without_weights(model), facts)
+        network = self._network = _build(without_weights(model), facts)
         seen: set[int] = set()
         return tuple(_count(name, layer, seen) for name, layer in network.layers.items())
+
+    def builder_faults(self, plan: Plan) -> Iterator[tuple[Use, ComponentError]]:
+        """Call the builders of what trains, measures and reports, and yield what they refuse or do wrong."""
+        network, self._network = self._network, None
+        if self._builders and network is not None:
+            yield from builder_faults(plan, network)
 
 
 def _build(model: Model, facts: DataFacts) -> Network:

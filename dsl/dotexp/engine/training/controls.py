@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from dotexp.components.calls import PluginError
 from dotexp.language.diagnostics import RunError
 from dotexp.planning.plan import StagePlan
 from dotexp.planning.schedule_json import schedule_json
@@ -42,16 +43,13 @@ class AppliedSchedule:
 class Controls:
     """Sets an optimizer's groups as the stage's plan says; `owners` gives each group's learning-rate group.
 
-    Raises RunError where the optimizer has other groups than it was given, or has no such momentum.
+    Raises PluginError where the optimizer has other groups than it was given, or has no such momentum.
     """
 
     def __init__(self, optimizer: Optimizer, owners: Sequence[int], stage: StagePlan) -> None:
+        require_groups(optimizer, len(owners), stage)
         groups: list[dict[str, Any]] = optimizer.param_groups
-        if len(groups) != len(owners):
-            raise RunError(f"optimizer `{stage.optimizer.name}` made {len(groups)} groups of {len(owners)}")
         key = stage.momentum_key if stage.momentum is not None else None
-        if key is not None and any(key not in group for group in groups):
-            raise RunError(f"optimizer `{stage.optimizer.name}` has no `{key}`, which the momentum should move")
         self._stage = stage
         self._owners = tuple(owners)
         self._rates = [(group, _rates(stage, owner)) for group, owner in zip(groups, owners, strict=True)]
@@ -92,6 +90,16 @@ class Controls:
         for owner, own in zip(self._owners, self._used, strict=True):
             own[:] = applied.lr[owner] or array("d")
         self._used_momentum[:] = applied.momentum or array("d")
+
+
+def require_groups(optimizer: Optimizer, count: int, stage: StagePlan) -> None:
+    """Raise PluginError where a stage's optimizer has other groups than it was given, or no such momentum."""
+    groups = optimizer.param_groups
+    if len(groups) != count:
+        raise PluginError(stage.optimizer, f"made {len(groups)} parameter groups of the {count} that it was given")
+    key = stage.momentum_key if stage.momentum is not None else None
+    if key is not None and any(key not in group for group in groups):
+        raise PluginError(stage.optimizer, f"has no `{key}` in its parameter groups, which its facts name as momentum")
 
 
 def _tensor(values: array[float] | None) -> Tensor | None:
