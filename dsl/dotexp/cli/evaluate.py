@@ -22,13 +22,16 @@ from dotexp.runs.headline import headline
 
 @click.command("evaluate")
 @click.argument("run")
-@click.option("--part", type=click.Choice(["valid", "test"]), default="valid", show_default=True, help="Which part.")
+@click.option(
+    "--split", "--part", "part", type=click.Choice(["valid", "test"]), default="valid", show_default=True,
+    help="Evaluate on the validation or the test set.",
+)  # fmt: skip
 @set_option
 @device_option
 @runs_option
 @json_option
 def command(run: str, part: str, overrides: tuple[str, ...], device: str | None, root: Path, as_json: bool) -> None:
-    """Compute a run's loss and metrics over its validation or test part.
+    """Compute a run's loss and metrics over its validation or test set.
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). Where the data has moved, --set
     gives the parameter that names it: data.path=NEW, or data.table=NEW for a table of images; the error says which.

@@ -46,7 +46,7 @@ class PredictCommand(click.Command):
     "--tta",
     type=click.IntRange(1, 100),
     metavar="N",
-    help="Average with N passes over images varied as in training (test-time augmentation).",
+    help="Average with N passes over images augmented as in training (test-time augmentation).",
 )
 @click.option(
     "--out",

@@ -41,7 +41,7 @@ def recommend(
 ) -> list[Row]:
     """The `top` items that a run rates highest for a user: `rank`, `item`, `title` where there are titles, `value`.
 
-    What the user has rated in the run's data, its validation and test parts included, is left out, unless `seen`;
+    What the user has rated in the run's data, its validation and test sets included, is left out, unless `seen`;
     with `seen` the data is not opened. `set` may say where the data is now (`data.path=…`). Raises UsageError for a
     user whom the training data did not have, for data that is gone or not what it was, and for a run of another kind.
     """

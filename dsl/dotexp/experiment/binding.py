@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from dotexp.experiment.accepted import expected_for
 from dotexp.experiment.scope import Scope
 from dotexp.experiment.values import BAD, Converter
 from dotexp.language.diagnostics import ComponentError, Problem, Related
+from dotexp.language.literals import read_decimal_comma
 from dotexp.language.source import Span
 from dotexp.language.syntax_tree import Argument, Call, Faulty, ListValue, MapValue, Value
 
@@ -83,7 +86,7 @@ class Binder:
         given: dict[str, Value] = {}
         names: dict[str, Span] = {}
         written = {argument.name.text for argument in arguments if argument.name is not None}
-        for number, argument in enumerate(arguments):
+        for number, argument in enumerate(self._joined(arguments, len(ordered)) if positional else arguments):
             name = self._name(argument, number, ordered, draft.component, bool(names))
             if argument.name is not None:
                 names[argument.name.text] = argument.name.span
@@ -100,6 +103,20 @@ class Binder:
                 )
             given[name] = argument.value
         return draft._replace(arguments={**draft.arguments, **given}, names={**draft.names, **names})
+
+    def _joined(self, arguments: Sequence[Argument], room: int) -> Sequence[Argument]:
+        """Report decimal commas, `mlp(0,5)`, where there are more arguments without a name than the component takes."""
+        for first, second in pairwise(arguments):
+            if sum(each.name is None for each in arguments) <= room:
+                break
+            span = first.span.to(second.span)
+            decimal = re.fullmatch(r"([+-]?[0-9]+),([0-9]+(?:[eE][+-]?[0-9]+)?%?)", span.text)
+            if decimal is not None and first in arguments:
+                fault = read_decimal_comma(decimal[1], decimal[2], span).fault
+                self.scope.collector.extend([fault] if fault is not None else [])
+                at = arguments.index(first)
+                arguments = [*arguments[:at], Argument(None, Faulty(span), span), *arguments[at + 2 :]]
+        return arguments
 
     def _name(
         self, argument: Argument, number: int, ordered: list[str], component: Component, named: bool

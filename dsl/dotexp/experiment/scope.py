@@ -117,7 +117,8 @@ class Scope:
             help += "; where another plugin offers it, that plugin is not installed: see `spec-runner plugins`"
         for broken in self.registry.broken:
             help += f"; plugin {broken.name} ({broken.distribution} {broken.version}) does not load: {broken.error}"
-        self.collector.report("E203", f"unknown {kind} `{name}`", call.name.span, suggestion=near, help=help)
+        if not any(each.span == call.name.span for each in self.collector.diagnostics):  # such as a name in quotes
+            self.collector.report("E203", f"unknown {kind} `{name}`", call.name.span, suggestion=near, help=help)
 
     def _of_another(self, call: Call, owner: str, kinds: tuple[str, ...]) -> None:
         """Report a component that another plugin than the one named offers."""

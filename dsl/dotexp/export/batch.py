@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotexp.export.files import require_new
 from dotexp.export.predictor import Prediction, Predictor
-from dotexp.export.writers import WRITERS, Columns, Writer
+from dotexp.export.writers import WRITERS, Columns, Writer, error_of
 from dotexp.language.diagnostics import Interrupted, UsageError
 from dotexp.language.machine_faults import file_fault, system_error
 from dotexp.runs.bundle_files import checksum
@@ -104,7 +104,7 @@ class _Job:
         """Predict a piece's inputs."""
         answers = iter(self._predictor.outputs(piece.inputs).tolist() if piece.inputs else ())
         rows = [row if "error" in row else self._predictor.read(row, next(answers)) for row in piece.rows]
-        self.errors += sum(not isinstance(row, Prediction) for row in rows)
+        self.errors += sum(bool(error_of(row)) for row in rows)
         self._waiting += rows
         if len(self._waiting) >= _ROWS or monotonic() - self._saved > _SECONDS:
             self.flush()

@@ -104,15 +104,16 @@ class Predictor:
         return self._encoder(list(inputs))
 
     def predictions(self, inputs: Sequence[Any], tta: int = 0) -> Iterator[Prediction]:
-        """Yield a prediction for each input, in bounded memory; one that cannot be read is a prediction with its error.
+        """Yield a prediction for each input, in bounded memory; one without an answer is a prediction with its error.
 
-        Raises UsageError where no input can be read, and where the data needs all of them to be readable.
+        Raises UsageError where no input has an answer, and where the data needs all of them to be readable.
         """
         from dotexp.engine.prediction import outputs_for
 
         encoded = self.encode(inputs)
         if not encoded.errors_as_rows or encoded.pieces is None:
-            yield from self._answered(encoded.rows, outputs_for(self.restored, encoded, tta))
+            answers = self._answered(encoded.rows, outputs_for(self.restored, encoded, tta))
+            yield from _errors_first_fail(answers)
             return
         if tta and encoded.augmented is not None:
             rows = [row for piece in encoded.pieces(0) for row in piece.rows]

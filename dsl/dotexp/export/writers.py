@@ -36,7 +36,7 @@ class Columns:
         names = _inputs(rows[0])
         columns = {name: pl.Series([_text(_inputs(row)[name]) for row in rows], dtype=pl.String) for name in names}
         value = pl.String() if self.text else pl.Float64()
-        answered = [row if isinstance(row, Prediction) else None for row in rows]
+        answered = [row if isinstance(row, Prediction) and not row.error else None for row in rows]
         values = [None if row is None else list(row.value) if isinstance(row.value, tuple) else row.value
                   for row in answered]  # fmt: skip
         columns["value"] = pl.Series(values, dtype=pl.List(value) if self.many else value)
@@ -47,8 +47,7 @@ class Columns:
         if self.pairs:
             unknown = [None if row is None else list(row.unknown) for row in answered]
             columns["unknown"] = pl.Series(unknown, dtype=pl.List(pl.String))
-        errors = [None if isinstance(row, Prediction) else row["error"] for row in rows]
-        columns["error"] = pl.Series(errors, dtype=pl.String)
+        columns["error"] = pl.Series([error_of(row) for row in rows], dtype=pl.String)
         return pl.DataFrame(columns)
 
 
@@ -145,6 +144,11 @@ WRITERS: Mapping[str, type[Writer]] = {
     ".csv": _Csv, ".jsonl": _JsonLines, ".ndjson": _JsonLines, ".parquet": _Parquet,
 }  # fmt: skip
 """The writer of each kind of file, by how its name ends."""
+
+
+def error_of(row: Row) -> str | None:
+    """Return why an input has no answer; None where it has one."""
+    return row.error or None if isinstance(row, Prediction) else str(row["error"])
 
 
 def _object(row: Row) -> dict[str, Any]:

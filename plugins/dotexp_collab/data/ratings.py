@@ -44,7 +44,7 @@ from dotexp_collab.data.headers import (
 from dotexp_collab.data.params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
 from dotexp_collab.data.reading import Catalogue, ColumnNumbers, read_rows
 from dotexp_collab.data.splits import HeldOut, split_rows, unused_notes
-from dotexp_collab.data.titles import Titles, read_titles
+from dotexp_collab.data.titles import Titles, names_columns, read_titles
 from dotexp_collab.data.vocabulary import IdNumbers, show_pairs, written_otherwise
 
 LARGE = 4 * 1024**3
@@ -270,12 +270,14 @@ def _files(params: RatingsParams) -> dict[str, Path]:
 
 
 def _titles(params: RatingsParams, path: Path, digest: Digest) -> Titles:
-    named = isinstance(params.item_id, str) or isinstance(params.title, str)
+    header: bool | HeaderRule = True
+    if isinstance(params.item_id, int) and isinstance(params.title, int):
+        header = partial(names_columns, params.item_id)
     form = TextFormat(
         params.items_separator,
         params.quotes,
         params.items_encoding,
-        named,
+        header,
         "items_encoding",
         separator_field="items_separator",
     )

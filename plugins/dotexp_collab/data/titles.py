@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,21 @@ import polars as pl
 from dotexp.sdk.names import composed
 from dotexp.sdk.tables import Column, Digest, RowFaults, TextFormat, find_column, open_table
 
+from dotexp_collab.data.headers import Role, is_number, role_of
+
 _SHOWN = 3
+
+
+def names_columns(column: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Decide whether the first row of a file of titles is a header: by what stands in the column of the ids.
+
+    It is where an id is called as ids of items are, or is no number while all further down are numbers.
+    """
+    ids = [row[column] for row in rows if column < len(row)]
+    if not ids:
+        return False
+    first, *rest = ids
+    return role_of(first) is Role.item or (bool(rest) and not is_number(first) and all(map(is_number, rest)))
 
 
 class Titles(NamedTuple):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -116,6 +118,7 @@ class _File:
 def _source(text: str, trained: TrainedIds) -> _File | Pair:
     path = Path(text)
     if not _is_file(path):
+        _require_no_path(text, path)
         return _pair(text)
     try:
         if path.name.lower().removesuffix(".gz").endswith(".txt"):
@@ -133,6 +136,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _require_no_path(text: str, path: Path) -> None:
+    """Raise UsageError for text that is the name of a file, or of a folder, and no pair."""
+    if ":" in text:
+        return
+    if os.path.isdir(text):
+        raise UsageError(f"{text} is a folder: name its files of pairs")
+    if path.suffix.lower() in _SUFFIXES or len(path.parts) > 1:
+        there = os.listdir(path.parent) if os.path.isdir(path.parent) else []
+        near = get_close_matches(path.name, there, n=1)
+        raise UsageError(f"there is no file {text}" + (f": did you mean {path.with_name(near[0])}?" if near else ""))
+
+
 def _usage_error(error: ComponentError) -> UsageError:
     return UsageError(f"{error.problem.message}\n{error.problem.help}".strip())
 
@@ -146,7 +161,7 @@ def _pair(text: str) -> Pair:
 
 def _lines(path: Path, encoding: str) -> Iterator[Block]:
     """Yield the rows of a text file with one USER:ITEM a line."""
-    lines = read_lines(path, "inputs", encoding)
+    lines = read_lines(path, "inputs", encoding, encoding_field="")
     text = pl.DataFrame({"text": lines, "line": range(1, len(lines) + 1)}, schema={"text": pl.String, "line": pl.Int64})
     text = text.filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)
     user, item = (pl.col("text").str.extract(r"^([^:]*):(.*)$", group).str.strip_chars() for group in (1, 2))
@@ -182,7 +197,7 @@ def _opened(path: Path, trained: TrainedIds) -> tuple[TextFormat, Table]:
     quotes = getattr(trained.params, "quotes", True)
     by_suffix = {".csv": ",", ".tsv": "\t"}.get(Path(path.name.lower().removesuffix(".gz")).suffix, own)
     for separator in dict.fromkeys((by_suffix, own, *_SEPARATORS)):
-        form = TextFormat(separator, quotes, encoding, header)
+        form = TextFormat(separator, quotes, encoding, header, encoding_field="", quotes_field="", separator_field="")
         table = open_table(path, "inputs", form)
         if table.width > 1:
             return form, table

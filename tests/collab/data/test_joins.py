@@ -238,3 +238,29 @@ def test_pairs_of_a_held_out_file_that_are_trained_are_counted(tmp_path: Path) -
     held = written(tmp_path, "".join(f"{u},{i},3\n" for u in range(6) for i in (5, 99)), "test.csv")
     notes = load(path, valid=2, test=held).facts.notes
     assert any(note.endswith("of 12 pairs in the test set are in the training set, too") for note in notes), notes
+
+
+@pytest.mark.parametrize(
+    ("titles", "given"),
+    [
+        ("movieId,title\n9,Alien\n10,Heat\n11,Up\n", {}),
+        ("nr,name\n9,Alien\n10,Heat\n11,Up\n", {}),
+        ("title,item_id\nAlien,9\nHeat,10\nUp,11\n", {"item_id": 1, "title": 0}),
+        ("9,Alien\n10,Heat\n11,Up\n", {}),
+        ("9,title\n10,Heat\n11,Up\n", {}),
+    ],
+)
+def test_a_header_of_titles_counts_as_no_item(tmp_path: Path, titles: str, given: dict[str, Any]) -> None:
+    path = written(tmp_path, titles, "titles.csv")
+    facts = load(written(tmp_path, RATINGS), items=path, **given).facts
+    assert not any("item" in note for note in facts.notes), facts.notes
+    assert facts.vocabulary["titles"]["10"] == "Heat" and len(facts.vocabulary["titles"]) == 3
+
+
+def test_titles_of_text_ids_have_no_header_unless_it_is_called_so(tmp_path: Path) -> None:
+    ratings = "u,alien,4\nv,heat,3\nu,heat,5\nw,up,5\nw,alien,1\n"
+    path = written(tmp_path, "alien,Alien\nheat,Heat\nup,Up\n", "titles.csv")
+    named = written(tmp_path, "item,title\nalien,Alien\nheat,Heat\nup,Up\n", "named.csv")
+    first = load(written(tmp_path, ratings), items=path).facts.vocabulary
+    assert load(written(tmp_path, ratings), items=named).facts.vocabulary == first
+    assert "Alien" in str(first["titles"])

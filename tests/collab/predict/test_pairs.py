@@ -56,7 +56,7 @@ def test_pairs_are_coded_and_named() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["196", "", ":", "196:", ":242", "nowhere.csv", "a" * 5000])
+@pytest.mark.parametrize("text", ["196", "", ":", "196:", ":242", "a" * 5000])
 def test_other_inputs_are_told_the_form(text: str) -> None:
     assert "USER:ITEM (196:242)" in refused(text)
 
@@ -175,7 +175,7 @@ def test_a_file_of_ratings_without_a_header_is_read_as_the_runs_own(tmp_path: Pa
         ("p.csv", "", ["is empty"]),
         ("p.csv", "user,item\n", ["a header and no rows"]),
         ("p.csv", b"\x89PNG\r\n\x1a\n" + b"\0" * 30, ["is a PNG image, not a table of text"]),
-        ("p.csv", "user,item\n1,é\n".encode("cp1252"), ["not utf-8 text", 'encoding = "cp1252"']),
+        ("p.csv", "user,item\n1,é\n".encode("cp1252"), ["not utf-8 text", "save it as utf-8"]),
     ],
 )
 def test_faults_of_files_are_told_with_their_lines(
@@ -206,3 +206,43 @@ def test_a_file_of_strangers_is_an_error(tmp_path: Path, text: str, cure: str) -
     assert "the run knows no user and no item of" in message and cure in message
     rows, _ = encoded(written(tmp_path, text + "22,9\n"), vocabulary=vocabulary)
     assert rows[-1] == {"user": "22", "item": "9", "unknown": ["item"]}
+
+
+# what is no pair
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nope.csv", "there is no file nope.csv"),
+        ("no/where.parquet", "there is no file no/where.parquet"),
+        ("pairs.tsv", "there is no file pairs.tsv: did you mean pairs.csv?"),
+        ("sub/pair.csv.gz", "there is no file sub/pair.csv.gz"),
+        ("sub", "sub is a folder: name its files of pairs"),
+        ("196", "`196` is no pair of a user and an item"),
+    ],
+)
+def test_a_file_that_is_missing_is_told_as_such(
+    tmp_path: Path, given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "1,242\n")
+    (tmp_path / "sub").mkdir()
+    assert refused("22:242", given).startswith(said)
+    assert encoded("a:b.csv", "c:/no/such.tsv")[0][1]["item"] == "/no/such.tsv"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("é,242\n".encode("latin-1"), "not utf-8 text\nsave it as utf-8"),
+        ("1,242\n".encode("utf-16"), "UTF-16 text, not utf-8\nsave it as utf-8"),
+        (b'user,item\n"1 x,242\n', "quotes that do not enclose a whole field"),
+        (b"sep=;\n1,242\n", "`sep=;` says that the separator is another one"),
+    ],
+)
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.data"])
+def test_advice_names_no_parameters_that_predict_lacks(tmp_path: Path, content: bytes, said: str, name: str) -> None:
+    message = refused(written(tmp_path, content, name))
+    assert said in message
+    assert not any(f"{parameter} = " in message for parameter in ("encoding", "quotes", "separator", "header"))

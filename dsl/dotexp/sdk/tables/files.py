@@ -187,7 +187,7 @@ def _require_text(start: bytes, path: Path, field: str, encoding: str, encoding_
         if codecs.lookup(encoding).name.startswith(wide):
             return
         order = "" if start[0] >= 0xFE or start.startswith(b"\0\0\xfe") else "-be" if not start[0] else "-le"
-        help = f'{encoding_field} = "{wide}{order}" reads it'
+        help = f'{encoding_field} = "{wide}{order}" reads it' if encoding_field else f"save it as {encoding}"
         raise ComponentError(f"{path} is {content.name}, not {encoding}", field=field, help=help)
     if content in _TEXTS or not _CONTROLS.isdisjoint(start):
         raise ComponentError(f"{path} is {content.name}, not a table of text", field=field, help=content.cure)
@@ -206,4 +206,6 @@ def _another_encoding(
         likely = f'{encoding_field} = "cp1252" is the likely one (Windows, Excel)'
     except UnicodeError:
         likely = "nor is it cp1252 (Windows, Excel)"
+    if not encoding_field:
+        return ComponentError(message, field=field, help=f"save it as {encoding}")
     return ComponentError(message, field=field, help=f'{likely}; "latin-1" takes every byte, right or wrong')

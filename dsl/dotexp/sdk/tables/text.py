@@ -131,7 +131,9 @@ class TextTable:
         """Raise ComponentError (E402) where a file names another separator than the one it is to be read with."""
         if named and named != self._separator:
             message = f"{self.path}, line 1: `sep={named}` says that the separator is another one"
-            raise ComponentError(message, field=self.field, help=f"{self._form.separator_field} = {json.dumps(named)}")
+            parameter = self._form.separator_field
+            help = f"{parameter} = {json.dumps(named)}" if parameter else ""
+            raise ComponentError(message, field=self.field, help=help)
 
     def _block(self, text: str, columns: Sequence[int]) -> Block:
         quoted = self._form.quotes and '"' in text
@@ -263,6 +265,6 @@ def _other_separator(lines: Sequence[str], width: int, form: TextFormat) -> str:
     """Return advice about the separator where another one cuts the first lines into the same number of more fields."""
     for other in _SEPARATORS:
         counts = {line.count(other) + 1 for line in lines}
-        if other != form.separator and len(counts) == 1 and max(counts) > width:
+        if form.separator_field and other != form.separator and len(counts) == 1 and max(counts) > width:
             return f"is the separator another one? {form.separator_field} = {json.dumps(other)}"
     return ""
