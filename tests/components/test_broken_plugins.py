@@ -262,7 +262,7 @@ def place_of(error: SpecError, spec: str, name: str) -> None:
     assert faults[0].span is not None and faults[0].span.text.startswith(name)
 
 
-@pytest.mark.parametrize(("kind", "built", "said"), IN_PLAN, ids=str)
+@pytest.mark.parametrize(("kind", "built", "said"), IN_PLAN)
 def test_plan_says_what_a_builder_built(
     made: types.ModuleType, tmp_path: Path, kind: str, built: Any, said: str
 ) -> None:
