@@ -45,9 +45,9 @@ def command(
 
     A bundle is a folder with the weights, the resolved spec, the labels or vocabulary, sample inputs with outputs, a
     model card and checksums: predict and evaluate take it in place of RUN, on any machine with dotexp. onnx is for
-    onnxruntime, and needs dotexp[onnx]; torch is an ExportedProgram, for torch alone. Both take images as floats 0..1,
-    already of the model's size, or codes of users and items, in batches of any size. Sample inputs
-    are validation examples: --set says where the data is now, and --sample gives inputs in place of it.
+    onnxruntime, and needs dotexp[onnx]; torch is an ExportedProgram, for torch alone. Both take what the model
+    takes, such as images as floats 0..1 of its size, or codes of ids, in batches of any size. Sample inputs are
+    validation examples: --set says where the data is now, and --sample gives inputs in place of it.
     """
     exported = Workspace(root).export(run, to, out, set=overrides, samples=samples, quantize=quantize)
     note_work_done()

@@ -33,6 +33,12 @@ _SHOWN = 5
 class PredictCommand(click.Command):
     """`predict`, with an option for each query that installed components offer, and for those of the queries."""
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, with what installed data takes as INPUT."""
+        about = ", for ".join(form.about for form in load_registry().input_forms())
+        self.help = (self.help or "").replace("for INPUT", f"for {about or 'INPUT'}", 1)
+        super().format_help_text(ctx, formatter)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the arguments, then the options of queries, then those of `predict` itself."""
         own = super().get_params(ctx)
@@ -71,7 +77,7 @@ def command(
     as_lines: bool,
     **given: Any,
 ) -> None:
-    """Predict for image files or folders, for USER:ITEM pairs or files of them, or answer a query about the run.
+    """Predict for INPUT, or answer a query about the run.
 
     RUN is a run's name, its folder, or an experiment's name (its newest finished run). An id that the training data
     did not have is given what the model has for such, and marked; an image that cannot be read is a row with its error.
@@ -90,7 +96,7 @@ def command(
         predictor = open_predictor(run, overrides, root, device)
         query = predictor.query(asked.name)
         rows = predictor.ask(asked.name, asked.value, **asked.options)
-        print_rows(rows, query.rows, {query.asks or query.name: asked.value}, as_json, as_lines)
+        print_rows(rows, query.rows, {query.key: asked.value}, as_json, as_lines)
     else:
         _predict(workspace.iter_predictions(run, inputs, tta=tta or 0), as_json, as_lines)
 

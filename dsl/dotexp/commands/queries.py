@@ -1,11 +1,15 @@
-"""Queries asked of a finished run, such as what a user may like."""
+"""Queries asked of a finished run, and the functions of the package that ask them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 from dotexp.commands.predicting import make_predictor
 from dotexp.commands.references import DeviceName, Root, RunReference, as_device, as_id, as_root, find_run
+from dotexp.components.queries import Query
+from dotexp.components.registry import load_registry
 from dotexp.experiment.checking import Overrides
 from dotexp.export.predictor import Predictor
 from dotexp.runs.folder import DEFAULT_ROOT
@@ -30,37 +34,41 @@ def ask(
     return open_predictor(run, set, runs, device).ask(query, as_id("the value of a query", value), **options)
 
 
-def recommend(
-    run: RunReference,
-    user: str | int,
-    top: int = 10,
-    seen: bool = False,
-    set: Overrides = (),
-    runs: Root = DEFAULT_ROOT,
-    device: DeviceName = None,
-) -> list[Row]:
-    """The `top` items that a run rates highest for a user: `rank`, `item`, `title` where there are titles, `value`.
-
-    What the user has rated in the run's data, its validation and test sets included, is left out, unless `seen`;
-    with `seen` the data is not opened. `set` may say where the data is now (`data.path=…`). Raises UsageError for a
-    user whom the training data did not have, for data that is gone or not what it was, and for a run of another kind.
-    """
-    return ask(run, "user", user, set, runs, device, top=top, seen=seen)
+def query_functions() -> Mapping[str, Callable[..., list[Row]]]:
+    """Return the functions that installed components' queries ask for, by name, such as `recommend` of ratings."""
+    return {query.function: _function(query) for query in reversed(load_registry().queries()) if query.function}
 
 
-def similar_items(
-    run: RunReference,
-    item: str | int,
-    top: int = 10,
-    runs: Root = DEFAULT_ROOT,
-    device: DeviceName = None,
-) -> list[Row]:
-    """The `top` items most like an item: `rank`, `item`, `title` where there are titles, `similarity`.
+def _function(query: Query) -> Callable[..., list[Row]]:
+    """Make the function that asks a query: `(run, VALUE, OPTION=…, set=(), runs="runs", device=None)`."""
 
-    Similarity is the cosine between the model's vectors of two items, from -1 to 1; biases do not count. Raises
-    UsageError for an item that the training data did not have, and for a run of another kind.
-    """
-    return ask(run, "similar", item, (), runs, device, top=top)
+    def asks(*arguments: Any, **named: Any) -> list[Row]:
+        bound = signature.bind(*arguments, **named)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        run, value, device = given.pop("run"), given.pop(name), given.pop("device")
+        return ask(run, query.name, value, given.pop("set", ()), given.pop("runs"), device, **given)
+
+    def parameter(called: str, *default: Any) -> Parameter:
+        given = {"default": default[0]} if default else {}
+        return Parameter(called, Parameter.POSITIONAL_OR_KEYWORD, **given)
+
+    name = query.key.replace("-", "_")
+    options = [parameter(option.keyword, option.default) for option in query.options]
+    data = [parameter("set", ())] if query.opens_data else []
+    own = [parameter("run"), parameter(name), *options, *data]
+    signature = Signature([*own, parameter("runs", DEFAULT_ROOT), parameter("device", None)])
+    asks.__name__ = asks.__qualname__ = query.function
+    asks.__doc__ = _described(query)
+    asks.__signature__ = signature  # type: ignore[attr-defined]
+    return asks
+
+
+def _described(query: Query) -> str:
+    options = "".join(f"\n    `{option.keyword}`: {option.help}." for option in query.options)
+    data = "\n    `set` may say where the data is now (`data.path=…`)." if query.opens_data else ""
+    refused = "\n    Raises UsageError for a value that the run does not know, and for a run that does not answer it."
+    return f"Return rows: {query.help}.\n{options}{data}{refused}"
 
 
 def open_predictor(run: RunReference, set: Overrides, runs: Root, device: DeviceName) -> Predictor:

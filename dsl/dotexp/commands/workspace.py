@@ -148,7 +148,7 @@ class Workspace:
         return evaluate_run(plan.inference, folder, part, self.device, store)
 
     def predict(self, run: RunReference, inputs: Inputs, *, tta: int = 0) -> list[Prediction]:
-        """Predict for an image file or folder, a `USER:ITEM` pair or a file of them, or for several of these.
+        """Predict for one input or several, such as image files and folders, or what else the run's data takes.
 
         `tta` is a number of passes over augmented images, to average with the plain one. An image that cannot be read
         is a prediction with its `error`. Raises UsageError for inputs that do not exist or are not of the data's kind,

@@ -39,6 +39,12 @@ class QueryOption(Record):
     metavar: str = "N"
     """What stands for its value in the help."""
 
+    counts_rows: bool = False
+    """Whether its value is the most rows that are wanted; a service bounds it."""
+
+    spares_data: bool = False
+    """Whether the run's data is not opened where it is given; a service without the data gives it."""
+
     @property
     def keyword(self) -> str:
         """Name of the answering function's parameter."""
@@ -76,9 +82,21 @@ class Query(Record):
     """Key of the rows in `--json`."""
 
     options: tuple[QueryOption, ...] = ()
+    """What may be said beside the value."""
+
+    function: str = ""
+    """Name of a function of the package `dotexp` that asks it: `dotexp.recommend(run, "196", top=5)`; empty: none."""
+
+    vocabulary: str = ""
+    """Key of the run's vocabulary that lists the values it takes, of which a service's page shows one; empty: none."""
 
     opens_data: bool = False
     """Whether it may open the run's data, so that `--set` can say where that is now."""
+
+    @property
+    def key(self) -> str:
+        """Key of the value in `--json`, in a request, and the name of the function's parameter."""
+        return self.asks or self.name
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a value for each option. Raises UsageError for an unknown option, or a value that it does not take."""

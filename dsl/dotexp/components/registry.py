@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotexp.components import builtins, hookspecs
 from dotexp.components.component import Component, ComponentModule
+from dotexp.components.input_form import InputForm
 from dotexp.components.kinds import Kind, words
 from dotexp.components.provider import BUILTIN, Provider, check_declared, is_bundled, require_distinct
 from dotexp.components.queries import ASKED, Query
@@ -85,6 +86,11 @@ class Registry(Record):
         """Return what components offer to answer, each once; imports the modules of data and models."""
         every = (each for kind in ASKED for provider in self.providers for each in provider.of_kind(kind))
         return tuple(dict.fromkeys(query for component in every for query in component.queries))
+
+    def input_forms(self) -> tuple[InputForm, ...]:
+        """Return how installed data takes inputs of `predict`, each description once; imports the data's modules."""
+        every = (each.inputs for provider in self.providers for each in provider.of_kind("data"))
+        return tuple({form.about: form for form in every if form is not None}.values())
 
     def provider(self, component: Component) -> Provider:
         """Plugin that a component comes from."""

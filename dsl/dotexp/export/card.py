@@ -41,7 +41,7 @@ def model_card(
     sections = [
         _header(experiment, facts, _numbers(stage, cost or {})),
         _title(experiment, run),
-        _use(facts),
+        _use(experiment.stages[-1].data, experiment.model.body is not None),
         _data(experiment.stages[-1].data, facts),
         _metrics(stage),
         _quantized(quantized, cost or {}),
@@ -85,12 +85,13 @@ def _title(experiment: Experiment, run: RunFolder) -> Iterator[str]:
     yield from (f"The model: {what}{start}. Trained by dotexp in the run `{run.name}`.", "")
 
 
-def _use(facts: DataFacts) -> Iterator[str]:
-    example = "196:242" if facts.entities else "photo.jpg"
+def _use(data: Use, has_body: bool) -> Iterator[str]:
+    form = data.component.inputs
+    example = "INPUT" if form is None else form.example
     yield from ("## Use", "", "```sh", f"spec-runner predict FOLDER {example}", "```", "")
     call = f'Workspace().predict("FOLDER", "{example}")'
     yield from ("```python", "from dotexp import Workspace", "", call, "```", "")
-    if not facts.entities:
+    if has_body:
         yield from ('As a body\'s weights in a spec: `weights = "FOLDER"`.', "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ def write_onnx(predictor: Predictor, samples: Samples, path: Path, quantized: Qu
     """
     with new_files(path) as file:
         restored = predictor.restored
-        proto = to_onnx(export_program(make_program(restored.network, restored.loss), samples))
+        program = export_program(make_program(restored.network, restored.loss), samples)
+        proto = to_onnx(program, predictor.inputs.tensors)
         _write(proto, file, describe(predictor, samples))
         if quantized is not None:
             proto = _quantize(file)
@@ -84,18 +85,18 @@ def session_answer(path: Path) -> Answer:
     return answer
 
 
-def to_onnx(program: ExportedProgram) -> Any:
-    """Turn a torch program into an ONNX model, whose inputs are `images`, or `users` and `items`.
+def to_onnx(program: ExportedProgram, names: Sequence[str] = ()) -> Any:
+    """Turn a torch program into an ONNX model, whose inputs are called `names`; unnamed ones `input_0`, `input_1`, ….
 
     Raises RunError where that cannot be done.
     """
     import torch
 
     count = len(program.graph_signature.user_inputs)
-    names = {1: ["images"], 2: ["users", "items"]}.get(count, [f"input_{place}" for place in range(count)])
+    called = [*names[:count], *(f"input_{place}" for place in range(len(names), count))]
     try:
         with quiet():
-            made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=names, output_names=[OUTPUT])
+            made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=called, output_names=[OUTPUT])
     except Exception as error:
         raise RunError(f"this model cannot be exported to ONNX: {first_line(error)}") from error
     assert made is not None

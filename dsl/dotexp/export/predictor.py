@@ -37,8 +37,8 @@ Value = str | float | tuple[str, ...] | tuple[float, ...]
 class Prediction:
     """What a run predicts for one input.
 
-    `input` names it (a path, a user and an item); `value` is the class, the classes that apply, or the number;
-    `probabilities` are by class; `unknown` lists which of a pair's ids the training data did not have, and `stand_in`
+    `input` names it (a path, or the ids that make it); `value` is the class, the classes that apply, or the number;
+    `probabilities` are by class; `unknown` lists which of its ids the training data did not have, and `stand_in`
     says what the model took in their place. Where an input cannot be read, `error` says why, and `value` is None.
     """
 

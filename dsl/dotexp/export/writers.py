@@ -22,12 +22,12 @@ Row = Prediction | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table of predictions holds: whether a value is text, whether there are several, the classes, pairs."""
+    """What a table of predictions holds: whether a value is text, whether there are several, the classes, ids."""
 
     text: bool
     many: bool
     classes: tuple[str, ...] = ()
-    pairs: bool = False
+    ids: bool = False
 
     def frame(self, rows: Sequence[Row]) -> pl.DataFrame:
         """Lay rows out as a table: what names the input, `value`, `probability_CLASS`, …, `error`."""
@@ -44,7 +44,7 @@ class Columns:
         for label in self.classes:
             column = [None if each is None else each[label] for each in shares]
             columns[f"probability_{label}"] = pl.Series(column, dtype=pl.Float32)
-        if self.pairs:
+        if self.ids:
             unknown = [None if row is None else list(row.unknown) for row in answered]
             columns["unknown"] = pl.Series(unknown, dtype=pl.List(pl.String))
         columns["error"] = pl.Series([error_of(row) for row in rows], dtype=pl.String)

@@ -262,16 +262,18 @@ _PAIRS = InputForm(
 _HOME = "dotexp_collab.data"
 
 
-_TOP = QueryOption("top", "how many rows", int, 10, (1, 100_000))
-_SEEN = QueryOption("seen", "what the user has rated, too; the data is not opened then")
+_TOP = QueryOption("top", "how many rows", int, 10, (1, 100_000), counts_rows=True)
+_SEEN = QueryOption("seen", "what the user has rated, too; the data is not opened then", spares_data=True)
 _QUERIES = (
     Query(
         "user", "dotexp_collab.predict.recommend:recommend", "what this user may like, best first",
         "USER", rows="recommendations", options=(_TOP, _SEEN), opens_data=True,
+        function="recommend", vocabulary="users",
     ),
     Query(
         "similar", "dotexp_collab.predict.recommend:similar", "what is like this item, by id or title",
         "ITEM", asks="item", rows="similar", options=(_TOP,),
+        function="similar_items", vocabulary="items",
     ),
 )  # fmt: skip
 
