@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, Protocol, TypeVar
+from typing import NoReturn, ParamSpec, Protocol, TypeVar
 
 from dotexp.language.diagnostics import ComponentError, DotexpError, RunError
 from dotexp.language.machine_faults import is_out_of_memory
@@ -42,7 +42,7 @@ def calling(owner: Labelled, doing: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        raise named(owner, doing, error) from error
+        reraise(owner, doing, error)
 
 
 def guarded(owner: Labelled, doing: str, function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -52,9 +52,17 @@ def guarded(owner: Labelled, doing: str, function: Callable[_P, _R]) -> Callable
         try:
             return function(*arguments, **more)
         except FAULTS as error:
-            raise named(owner, doing, error) from error
+            reraise(owner, doing, error)
 
     return call
+
+
+def reraise(owner: Labelled, doing: str, error: BaseException) -> NoReturn:
+    """Raise a plugin's error as `named` has it; an error that stays itself keeps the cause that it came with."""
+    replaced = named(owner, doing, error)
+    if replaced is error:
+        raise error
+    raise replaced from error
 
 
 def named(owner: Labelled, doing: str, error: BaseException) -> BaseException:

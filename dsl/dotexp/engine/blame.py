@@ -11,7 +11,7 @@ from traceback import walk_tb
 
 from torch import nn
 
-from dotexp.components.calls import FAULTS, Labelled, PluginError, named
+from dotexp.components.calls import FAULTS, Labelled, PluginError, reraise
 from dotexp.components.component import Use
 from dotexp.engine.build.network import BodyAndHead, Network, WholeModel
 from dotexp.experiment.experiment import Model
@@ -48,7 +48,7 @@ def blaming(owners: Sequence[Owner]) -> Iterator[None]:
         found = blamed(error, owners)
         if found is None:
             raise
-        raise named(*found, error) from error
+        reraise(*found, error)
 
 
 def network_owners(network: Network, model: Model) -> Iterator[Owner]:
