@@ -29,10 +29,10 @@ from dotexp.experiment.experiment import Device, Model, Runtime, Stage
 from dotexp.experiment.json import as_json as experiment_json
 from dotexp.experiment.resolve import Resolved
 from dotexp.experiment.text import as_text
-from dotexp.language.diagnostics import Diagnostic, SpecError, UsageError, as_json, render
+from dotexp.language.diagnostics import ComponentError, Diagnostic, SpecError, UsageError, as_json, render
 from dotexp.language.parser import parse, parse_freeze, parse_value, read
 from dotexp.language.source import HIDDEN, source_from_text
-from dotexp.planning.plan import LayerCount
+from dotexp.planning.plan import LayerCount, Plan
 from dotexp.planning.planner import make_plan
 from dotexp.planning.rewrites.facts import StageFacts
 from fuzz_inputs import SPECS, Case, experiment, mutated, random_bytes, registry, text_by_grammar
@@ -82,6 +82,10 @@ class FakeProbe:
 
     def missing_weights(self, model: Model) -> Sequence[str]:
         """Say that none are missing."""
+        return ()
+
+    def builder_faults(self, plan: Plan) -> Sequence[tuple[Use, ComponentError]]:
+        """Say that every builder works."""
         return ()
 
     def run_folder(self, run: str) -> Path:

@@ -245,7 +245,7 @@ FAULTS = {
         "builds",
         "groups",
     ),
-    "returns none": (LION, "return Lion", "Lion", "builds", "returned a NoneType"),
+    "returns none": (LION, "return Lion", "Lion", "builds", "built a NoneType"),
     "unbounded": (LION, "ge=0, lt=1, ", "", "parameters", "without bounds"),
     "undocumented": (LION, ', description="share of the past in the average"', "", "documented", "no description"),
     "no docstring": (
@@ -303,7 +303,7 @@ FAULTS = {
     "no state": (SOUND, '{"steps": self.steps}', "{}", "state is complete", ""),
     "state ignored": (SOUND, 'self.steps = state["steps"]', "pass", "state is complete", "`self.steps`"),
     "misspelt": (SOUND, "def after_step", "def after_steps", "builds", "did you mean `after_step`?"),
-    "no callback": (SOUND, "class Counter(Callback)", "class Counter", "builds", "returned a Counter"),
+    "no callback": (SOUND, "class Counter(Callback)", "class Counter", "builds", "built a Counter"),
     # a policy
     "policy above 1": (SOUND, "1.0 if i", "2.0 if i", "factors in range", "2 at step 0"),
     "no epochs": (SOUND, "return self.epochs", "return None", "builds", "`total_epochs` is None"),
