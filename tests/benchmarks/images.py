@@ -47,7 +47,7 @@ def augmentation() -> list[v2.Transform]:
 
 
 def plain_transforms(on_tensors: bool) -> v2.Compose:
-    """Square, vary, and turn into floats; the variation on bytes in a tensor, or on Pillow's images."""
+    """Square, augment, and turn into floats; the augmentation on bytes in a tensor, or on Pillow's images."""
     square: list[v2.Transform] = [v2.Resize(SIZE, BILINEAR, antialias=True), v2.CenterCrop(SIZE)]
     middle = [v2.PILToTensor(), *augmentation()] if on_tensors else [*augmentation(), v2.PILToTensor()]
     return v2.Compose([*square, *middle, v2.ToDtype(torch.float32, scale=True)])

@@ -282,7 +282,7 @@ def test_a_subject_is_the_run_over_its_validation_part(toy: tuple[Plan, RunFolde
     torch.testing.assert_close(subject.outputs, logits.softmax(1))
     torch.testing.assert_close(subject.losses(), cross_entropy(logits, batch.targets, reduction="none"))
     assert torch.equal(subject.targets, batch.targets) and subject.losses() is subject.losses()
-    assert not subject.network.training and subject.varied is None
+    assert not subject.network.training and subject.augmented is None
     assert (subject.batch_size, subject.seed, subject.facts.classes) == (8, 42, ("a", "b", "c"))
 
 
@@ -387,7 +387,7 @@ def test_the_report_statement_adds_sections_and_a_fault_of_one_is_a_warning(
     assert run.status is Status.finished
     assert read_page(run.report).titles() == [ALWAYS[0], "Confusion matrix", "tta", *ALWAYS[1:]]
     version = dotexp.__version__
-    reason = "the data varies no images, so there is nothing to average (give the data `augment = standard`)"
+    reason = "the data augments no images, so there is nothing to average (give the data `augment = standard`)"
     assert ear.warnings == [f"report `tta` of dotexp {version}: {reason}"]
 
 

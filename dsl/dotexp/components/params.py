@@ -32,7 +32,7 @@ class Percent(Record):
 
 
 class FormerName(Record):
-    """Marks a parameter's former name, which still works and warns: `ratio: Annotated[Range, FormerName("stretch")]`.
+    """Marks a parameter's former name, which still works and warns: `ratio: Annotated[float, FormerName("stretch")]`.
 
     A parameter may have several.
     """

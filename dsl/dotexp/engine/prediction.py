@@ -19,7 +19,7 @@ from dotexp.sdk.data import Data, Encoded, Trained
 from dotexp.sdk.seeds import Draw
 
 PLAIN_SHARE = 0.25
-"""Share of the plain pass where varied ones are averaged: fastai's `beta`."""
+"""Weight of the plain pass in test-time augmentation: fastai's `beta`."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ def trained(restored: Restored, vocabulary: Mapping[str, Any], open_data: Callab
 
 
 def _passes(inference: Inference, encoded: Encoded, tta: int) -> Iterator[tuple[tuple[Tensor, ...], ...]]:
-    """Give each batch's inputs, plain first and then varied `tta` times."""
+    """Yield each batch's inputs, plain first and then augmented `tta` times."""
     if tta and encoded.augmented is None:
         data = inference.data.name
         raise UsageError(
-            f"`{data}` varied nothing in this run, so there is nothing to average: images are varied by "
+            f"`{data}` augmented nothing in this run, so there is nothing to average: images are augmented by "
             "data(augment = standard)"
         )
-    varied = [encoded.augmented(Draw(inference.seed, "tta", i)) for i in range(tta)] if encoded.augmented else []
-    return zip(encoded.batches, *varied, strict=True)
+    augmented = [encoded.augmented(Draw(inference.seed, "tta", i)) for i in range(tta)] if encoded.augmented else []
+    return zip(encoded.batches, *augmented, strict=True)
 
 
 def _outputs(restored: Restored, batches: Iterator[tuple[tuple[Tensor, ...], ...]]) -> Iterator[Tensor]:
@@ -88,6 +88,6 @@ def _outputs(restored: Restored, batches: Iterator[tuple[tuple[Tensor, ...], ...
     for passes in batches:
         # Nothing global may stay changed while whoever asked has the word, so both are entered for each batch.
         with machine(runtime, here), torch.no_grad():
-            plain, *varied = map(activated, passes)
-            answers = torch.stack(varied).mean(0).lerp(plain, PLAIN_SHARE) if varied else plain
+            plain, *augmented = map(activated, passes)
+            answers = torch.stack(augmented).mean(0).lerp(plain, PLAIN_SHARE) if augmented else plain
         yield answers.cpu()

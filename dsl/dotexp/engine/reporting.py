@@ -75,12 +75,12 @@ def make_subject(inference: Inference, run: RunFolder, store: DataStore, device:
     def losses() -> Tensor:
         return example_losses(loss, raw, targets)
 
-    def varied(draw: Draw) -> Tensor:
+    def augmented(draw: Draw) -> Tensor:
         return activate(forward(part, draw)[0]).float()
 
     return Subject(
         inference.metrics, inference.model, facts, network, part, activate(raw).float(), targets, losses, activate,
-        batch_size, inference.seed, varied if isinstance(part, Augmentable) and part.augmentable else None,
+        batch_size, inference.seed, augmented if isinstance(part, Augmentable) and part.augmentable else None,
         data.part("train"),
     )  # fmt: skip
 

@@ -66,7 +66,7 @@ class Named(Protocol):
 
 @runtime_checkable
 class Augmentable(Protocol):
-    """A part that says whether a draw varies its examples; for test-time augmentation of the validation part."""
+    """A part that says whether a draw augments its examples; for test-time augmentation of the validation part."""
 
     @property
     def augmentable(self) -> bool:
@@ -149,7 +149,7 @@ class Piece:
 class Encoded:
     """Inputs of `predict`, encoded: a row of JSON values that names each, and the batches in the same order.
 
-    `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would vary them.
+    `augmented`, where the data can be augmented, yields the batches as a training epoch's draw would augment them.
     `pieces` yields rows and batches together, from the input of a number on, 0 for the first: one that cannot be
     encoded is a row with an `error`. `total` counts the inputs without encoding them. `errors_as_rows` says that an
     input that cannot be encoded keeps no other from being answered; else it ends the prediction.

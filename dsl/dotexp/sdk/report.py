@@ -107,8 +107,8 @@ class Subject:
     `metrics` and `model` are the experiment's components. `outputs` are the activated outputs over the part, (N,) or
     (N, outputs) float32, `targets` the part's targets, both in the part's order; `losses` computes each example's own
     loss, (N,). `activate` maps the network's outputs to activated ones; `batch_size` and `seed` are the experiment's.
-    `varied` gives the activated outputs over the part when its examples are varied as in training, by a draw; None
-    where the data varies nothing. `train` is the training part, for what is counted there; None where only the
+    `augmented` computes the activated outputs over the part with its examples augmented as in training, by a draw; None
+    where the data augments nothing. `train` is the training part, for what is counted there; None where only the
     validation part was opened.
     """
 
@@ -123,7 +123,7 @@ class Subject:
     activate: Callable[[Tensor], Tensor]
     batch_size: int
     seed: int
-    varied: Callable[[Draw], Tensor] | None = None
+    augmented: Callable[[Draw], Tensor] | None = None
     train: Part | None = None
 
 

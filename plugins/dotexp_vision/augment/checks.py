@@ -15,11 +15,11 @@ def check_transform(use: Use) -> Iterator[Problem]:
     transform = use.build()
     image = torch.rand(3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     given = image.clone()
-    varied = []
+    augmented = []
     for _ in range(2):
         torch.manual_seed(1)
-        varied.append(transform(given))
-    first, second = varied
+        augmented.append(transform(given))
+    first, second = augmented
     if not isinstance(first, torch.Tensor) or first.ndim != 3 or first.shape[0] != len(image):
         said = tuple(first.shape) if isinstance(first, torch.Tensor) else type(first).__name__
         yield Problem(f"of an image (3, {_SIDE}, {_SIDE}) it makes {said}", help="return an image (3, H, W)")

@@ -1,8 +1,8 @@
-"""Random geometry of images: homographies, and resampling through them.
+"""Random homographies, and bilinear resampling of images through them.
 
-A homography is a 3 by 3 matrix that maps the output's coordinates, -1..1 on both axes, to the input's; several become
-one by multiplication, so that an image is resampled once. Images are squares. What is random comes from torch's
-generator.
+A homography is a 3 x 3 matrix that maps the output's coordinates, -1..1 on both axes, to the input's. The product of
+several is one homography, so that an image is resampled once. Images are square. Random numbers come from torch's
+default generator.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _FINE = 4096
 
 
 def chance(p: float) -> bool:
-    """Tell True with probability p."""
+    """Return True with probability p."""
     return torch.rand(()).item() < p
 
 
 def uniform(low: float, high: float) -> float:
-    """Draw evenly from `low` to `high`."""
+    """Draw from the uniform distribution over low..high."""
     return low + (high - low) * torch.rand(()).item()
 
 
 def identity() -> Matrix:
-    """Leave everything in its place."""
+    """Return the identity matrix."""
     return np.eye(3)
 
 
@@ -46,7 +46,7 @@ def mirror(axis: int, p: float) -> Matrix:
 
 
 def symmetry(p: float) -> Matrix:
-    """Take one of the eight symmetries of a square, each as often, with probability p."""
+    """Draw one of the eight symmetries of a square uniformly, with probability p."""
     if not chance(p):
         return identity()
     number = int(torch.randint(8, ()))
@@ -55,7 +55,7 @@ def symmetry(p: float) -> Matrix:
 
 
 def rotation(degrees: float, p: float) -> Matrix:
-    """Turn by an angle drawn evenly from ±degrees, with probability p."""
+    """Rotate by a uniform angle within ±degrees, with probability p."""
     if not chance(p):
         return identity()
     angle = radians(uniform(-degrees, degrees))
@@ -63,7 +63,7 @@ def rotation(degrees: float, p: float) -> Matrix:
 
 
 def enlargement(largest: float, p: float) -> Matrix:
-    """Enlarge by a factor drawn evenly from 1 to `largest`, with probability p, around a point of the image."""
+    """Zoom in by a uniform factor from 1 to `largest` around a uniform point, with probability p."""
     if not chance(p):
         return identity()
     scale = 1 / uniform(1, largest)
@@ -72,18 +72,18 @@ def enlargement(largest: float, p: float) -> Matrix:
 
 
 def perspective(largest: float, p: float) -> Matrix:
-    """Move the corners apart on one side and together on the other, by up to ±largest on each axis."""
+    """Warp the perspective with probability p: corners move by up to ±largest on each axis."""
     if not chance(p):
         return identity()
     x, y = uniform(-largest, largest), uniform(-largest, largest)
     return homography(CORNERS, ((-1 - y, -1 - x), (-1 + y, 1 + x), (1 + y, -1 + x), (1 - y, 1 - x)))
 
 
-def part(least: float, stretch: float, p: float) -> Matrix:
-    """Take a rectangle of `least` to all of the area, up to `stretch` times as long as wide, with probability p."""
+def random_resized_crop(min_scale: float, ratio: float, p: float) -> Matrix:
+    """Crop `min_scale` to 1 of the area at an aspect ratio from 1/ratio to ratio, with probability p, and resize it."""
     if not chance(p):
         return identity()
-    drawing = v2.RandomResizedCrop(_FINE, (least, 1.0), (1 / stretch, stretch))
+    drawing = v2.RandomResizedCrop(_FINE, (min_scale, 1.0), (1 / ratio, ratio))
     drawn = drawing.make_params([torch.empty(3, _FINE, _FINE, device="meta")])
     (x, width), (y, height) = (
         (drawn[start], drawn[length]) for start, length in (("left", "width"), ("top", "height"))
@@ -107,9 +107,9 @@ def homography(sources: Sequence[tuple[float, float]], targets: Sequence[tuple[f
 
 
 def resample(images: Tensor, matrices: Sequence[Matrix]) -> Tensor:
-    """Resample images (B, C, H, W) of floats, each through its homography, bilinearly; what lies outside is reflected.
+    """Resample float images (B, C, H, W), each through its homography: bilinear, reflection padding.
 
-    Mirroring and quarter turns alone move pixels and change none. An image's result does not depend on the others.
+    Flips and quarter turns move pixels without interpolation. An image's result does not depend on the others.
     """
     exact = [_moves_whole_pixels(matrix) for matrix in matrices]
     if all(exact):
@@ -133,9 +133,9 @@ def _moved(image: Tensor, matrix: Matrix) -> Tensor:
 
 
 def _grid(matrices: Matrix, height: int, width: int) -> Tensor:
-    """Points of the inputs (B, H, W, 2) that the pixels' centres are mapped to.
+    """Return the sampling grid (B, H, W, 2) of input coordinates.
 
-    Sums of a term by row and a term by column, each correctly rounded: the bits do not depend on how the work is cut.
+    Sums of a term by row and a term by column, each correctly rounded, so that the bits do not depend on the chunking.
     """
     m = torch.from_numpy(matrices).float()[..., None]
     x, y = (((torch.arange(length) * 2 + 1) / length - 1)[None] for length in (width, height))

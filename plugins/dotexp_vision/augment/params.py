@@ -3,104 +3,114 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from dotexp import Component, Params, Percent, Positional
+from dotexp import Component, FormerName, Params, Percent, Positional
 from pydantic import Field, model_validator
 
-Chance = Annotated[float, Percent(), Field(ge=0, le=1)]
-Share = Annotated[float, Percent(), Field(gt=0, le=1)]
+Probability = Annotated[float, Percent(), Field(ge=0, le=1)]
+Fraction = Annotated[float, Percent(), Field(gt=0, le=1)]
 
 
 class FlipParams(Params):
-    """Mirror the image left to right, or top to bottom."""
+    """Flip the image horizontally, or vertically."""
 
-    p: Annotated[Chance, Positional()] = Field(0.5, description="how often")
-    vertical: bool = Field(False, description="top to bottom instead")
+    p: Annotated[Probability, Positional()] = Field(0.5, description="probability")
+    vertical: bool = Field(False, description="flip vertically instead")
 
 
 class RotateParams(Params):
-    """Turn the image by a random angle; what comes into view is reflected."""
+    """Rotate the image by a random angle, with reflection padding."""
 
     degrees: Annotated[float, Positional()] = Field(10.0, ge=0, le=180, description="largest angle either way")
-    p: Chance = Field(0.75, description="how often")
+    p: Probability = Field(0.75, description="probability")
 
 
 class ZoomParams(Params):
-    """Enlarge the image by a random factor around a random point."""
+    """Zoom in by a random factor around a random point."""
 
     max: Annotated[float, Positional()] = Field(1.1, ge=1, le=10, description="largest factor")
-    p: Chance = Field(0.75, description="how often")
+    p: Probability = Field(0.75, description="probability")
 
 
 class WarpParams(Params):
-    """Look at the image from a little aside: a random perspective; what comes into view is reflected."""
+    """Random perspective warp, with reflection padding."""
 
     max: Annotated[float, Positional()] = Field(
-        0.2, ge=0, le=0.5, description="how far a corner moves, as a part of half the side"
+        0.2, ge=0, le=0.5, description="largest shift of a corner, as a fraction of half the side"
     )
-    p: Chance = Field(0.75, description="how often")
+    p: Probability = Field(0.75, description="probability")
 
 
 class LightingParams(Params):
-    """Change brightness and contrast at random, each on the logits of the pixels."""
+    """Change brightness and contrast at random, on the logits of the pixels."""
 
     max: Annotated[float, Positional()] = Field(0.2, ge=0, le=0.9, description="largest change")
-    p: Chance = Field(0.75, description="how often, for each of the two")
+    p: Probability = Field(0.75, description="probability of each of the two")
 
 
 class CropParams(Params):
-    """Take a random part of the image, of a random shape, and enlarge it to the whole."""
+    """Crop a random area at a random aspect ratio and resize it to the whole image: RandomResizedCrop."""
 
-    min_scale: Annotated[Share, Positional()] = Field(0.35, description="smallest part of the area")
-    stretch: float = Field(4 / 3, ge=1, le=4, description="largest ratio of width to height, and of height to width")
-    p: Chance = Field(1.0, description="how often")
+    min_scale: Annotated[Fraction, Positional()] = Field(0.35, description="smallest fraction of the area")
+    ratio: Annotated[float, FormerName("stretch")] = Field(
+        4 / 3, ge=1, le=4, description="largest aspect ratio; the smallest is 1/ratio"
+    )
+    p: Probability = Field(1.0, description="probability")
 
 
 class StandardParams(Params):
     """fastai's usual set: flip, rotate, zoom and warp in one resampling, then lighting."""
 
-    flip: bool = Field(True, description="mirror left to right half the time")
-    flip_vertical: bool = Field(False, description="mirror top to bottom half the time")
+    flip: bool = Field(True, description="flip horizontally with probability 0.5")
+    flip_vertical: bool = Field(False, description="flip vertically with probability 0.5")
     rotate: float = Field(10.0, ge=0, le=180, description="largest angle either way, in degrees")
-    zoom: float = Field(1.1, ge=1, le=10, description="largest enlargement")
+    zoom: float = Field(1.1, ge=1, le=10, description="largest zoom factor")
     lighting: float = Field(0.2, ge=0, le=0.9, description="largest change of brightness and contrast")
-    warp: float = Field(0.2, ge=0, le=0.5, description="largest perspective, as a part of half the side")
-    p_affine: Chance = Field(0.75, description="how often, for each of rotate, zoom and warp")
-    p_lighting: Chance = Field(0.75, description="how often, for each of brightness and contrast")
+    warp: float = Field(
+        0.2,
+        ge=0,
+        le=0.5,
+        description="largest shift of a corner, as a fraction of half the side",
+    )
+    p_affine: Probability = Field(0.75, description="probability of each of rotate, zoom and warp")
+    p_lighting: Probability = Field(0.75, description="probability of each of brightness and contrast")
 
 
 class DihedralParams(Params):
-    """Mirror and turn by quarters: one of the eight symmetries of a square, each as often."""
+    """Flip and rotate by quarter turns: one of the eight symmetries of a square, uniformly."""
 
-    p: Annotated[Chance, Positional()] = Field(1.0, description="how often")
+    p: Annotated[Probability, Positional()] = Field(1.0, description="probability")
 
 
 class ColourParams(Params):
     """Change saturation and hue at random."""
 
     saturation: Annotated[float, Positional()] = Field(
-        0.2, ge=0, le=1, description="largest change of saturation: from 1 - it to 1 + it"
+        0.2,
+        ge=0,
+        le=1,
+        description="largest change of saturation: a factor of 1 - saturation to 1 + saturation",
     )
-    hue: float = Field(0.0, ge=0, le=0.5, description="largest turn of the hue either way; 0.5 is half the circle")
-    p: Chance = Field(0.75, description="how often")
+    hue: float = Field(0.0, ge=0, le=0.5, description="largest shift of the hue either way; 0.5 is half a circle")
+    p: Probability = Field(0.75, description="probability")
 
 
 class GreyParams(Params):
-    """Take the colours away."""
+    """Convert the image to greyscale."""
 
-    p: Annotated[Chance, Positional()] = Field(0.1, description="how often")
+    p: Annotated[Probability, Positional()] = Field(0.1, description="probability")
 
 
 class BlurParams(Params):
-    """Blur the image by a Gaussian of a random width."""
+    """Blur the image with a Gaussian of a random standard deviation."""
 
     max: Annotated[float, Positional()] = Field(
         1.0, gt=0, le=5, description="largest standard deviation of the Gaussian, in pixels"
     )
-    p: Chance = Field(0.5, description="how often")
+    p: Probability = Field(0.5, description="probability")
 
 
 class Fill(StrEnum):
-    """What covers an erased rectangle: `noise` (each pixel anew, about mid-grey), `grey` or `black`."""
+    """What fills an erased rectangle: `noise` (a normal value per pixel, around mid-grey), `grey` or `black`."""
 
     noise = "noise"
     grey = "grey"
@@ -108,13 +118,15 @@ class Fill(StrEnum):
 
 
 class RandomErasingParams(Params):
-    """Cover a random rectangle of the image, so that the model learns to do without any one part of it."""
+    """Erase a random rectangle of the image: RandomErasing."""
 
-    p: Annotated[Chance, Positional()] = Field(0.5, description="how often")
-    min_area: Share = Field(0.02, description="smallest part of the area that is covered")
-    max_area: Share = Field(0.33, description="largest part of the area that is covered")
-    stretch: float = Field(10 / 3, ge=1, le=10, description="largest ratio of width to height, and of height to width")
-    fill: Fill = Field(Fill.noise, description="what covers it: noise, grey or black")
+    p: Annotated[Probability, Positional()] = Field(0.5, description="probability")
+    min_area: Fraction = Field(0.02, description="smallest fraction of the area to erase")
+    max_area: Fraction = Field(0.33, description="largest fraction of the area to erase")
+    ratio: Annotated[float, FormerName("stretch")] = Field(
+        10 / 3, ge=1, le=10, description="largest aspect ratio; the smallest is 1/ratio"
+    )
+    fill: Fill = Field(Fill.noise, description="what fills it: noise, grey or black")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -124,16 +136,20 @@ class RandomErasingParams(Params):
 
 
 class TrivialAugmentParams(Params):
-    """One change out of fourteen (turns, shears, shifts, colours, sharpness, …) of any strength: TrivialAugment."""
+    """One of fourteen operations (rotation, shear, colour, sharpness, …), random magnitude: TrivialAugment."""
 
-    bins: int = Field(31, ge=2, le=100, description="steps of strength from none to the largest")
+    bins: int = Field(31, ge=2, le=100, description="number of magnitudes, from none to the largest")
 
 
 class RandAugmentParams(Params):
-    """Several changes out of fourteen (turns, shears, shifts, colours, sharpness, …) of one strength: RandAugment."""
+    """Several of fourteen operations (rotation, shear, colour, sharpness, …), one magnitude: RandAugment."""
 
-    changes: Annotated[int, Positional()] = Field(2, ge=1, le=14, description="changes of an image")
-    strength: Annotated[int, Positional()] = Field(9, ge=0, le=30, description="strength of each, of 30")
+    num_ops: Annotated[int, Positional(), FormerName("changes")] = Field(
+        2, ge=1, le=14, description="operations applied to an image"
+    )
+    magnitude: Annotated[int, Positional(), FormerName("strength")] = Field(
+        9, ge=0, le=30, description="magnitude of each operation, of 30"
+    )
 
 
 _HOME = "dotexp_vision.augment.transforms"

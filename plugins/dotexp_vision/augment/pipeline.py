@@ -1,4 +1,4 @@
-"""How a batch of images is varied: each as its own seed says, whatever stands beside it and whoever does it."""
+"""Augment a batch of images, each by its own seed: the result depends neither on the batch nor on the process."""
 
 from __future__ import annotations
 
@@ -12,39 +12,40 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dotexp_vision.augment.geometry import Matrix, identity, resample
-from dotexp_vision.augment.transforms import Curve, Geometry, Light, Several, Transform
+from dotexp_vision.augment.transforms import Compose, Contrast, Geometry, Lighting, Transform
 from dotexp_vision.data.decode import to_bytes, to_floats
 
 _CHUNK = 4
-"""Images varied at a time: what is in between stays in the processor's cache."""
+"""Images augmented at a time: intermediate results stay in the processor's cache."""
 _LEVELS = np.arange(256) / 255
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What happens to one image: light on the levels of its pixels, then one resampling."""
+class Sample:
+    """The sampled augmentation of one image: changes of brightness and contrast, then one resampling."""
 
     matrix: Matrix
-    curves: tuple[Curve, ...]
+    contrasts: tuple[Contrast, ...]
 
 
-class Variation:
-    """Transforms in order. Geometry and light that come first are done to several images at once.
+class Augmentation:
+    """Transforms in order. `Geometry` and `Lighting` that come first are applied to several images at once.
 
-    Light acts on the pixels as they are held and geometry after it, in whichever order they stand.
+    Lighting acts on the pixels as they are held and geometry after it, whatever their order.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         count = next(
-            (i for i, one in enumerate(transforms) if not isinstance(one, (Geometry, Light, Several))), len(transforms)
+            (i for i, one in enumerate(transforms) if not isinstance(one, (Geometry, Lighting, Compose))),
+            len(transforms),
         )
         self._first = tuple(_simple(transforms[:count]))
         self._others = tuple(transforms[count:])
 
     def __call__(self, images: Sequence[Tensor], seeds: Sequence[int], side: int) -> Tensor:
-        """Vary images, bytes (3, H, H): bytes (B, 3, side, side), the nearest to what comes out.
+        """Augment uint8 images (3, H, H) to uint8 (B, 3, side, side), rounded to the nearest.
 
-        The state of torch's generator is left as it was.
+        The state of torch's generator is restored.
         """
         result = torch.empty((len(images), 3, side, side), dtype=torch.uint8)
         step = max(_CHUNK, torch.get_num_threads())
@@ -61,36 +62,36 @@ class Variation:
             drawn.append(self._draw())
             if self._others:
                 states.append(generator.get_state())
-        varied = _lit(images, drawn)
+        augmented = _with_lighting(images, drawn)
         if any(isinstance(one, Geometry) for one in self._first):
-            varied = resample(varied, [one.matrix for one in drawn])
+            augmented = resample(augmented, [one.matrix for one in drawn])
         if not self._others:
-            return _of_side(varied.add_(0.5).to(torch.uint8), side)
+            return _of_side(augmented.add_(0.5).to(torch.uint8), side)
         finished = []
-        for image, state in zip(to_floats(varied), states, strict=True):
+        for image, state in zip(to_floats(augmented), states, strict=True):
             generator.set_state(state)
             for transform in self._others:
                 image = transform(image)
             finished.append(to_bytes(image))
         return _of_side(torch.stack(finished), side)
 
-    def _draw(self) -> Drawn:
+    def _draw(self) -> Sample:
         matrix = identity()
-        curves = []
+        contrasts = []
         for one in self._first:
             if isinstance(one, Geometry):
                 matrix = matrix @ one.draw()
-            elif (curve := one.draw()) is not None:
-                curves.append(curve)
-        return Drawn(matrix, tuple(curves))
+            elif (contrast := one.draw()) is not None:
+                contrasts.append(contrast)
+        return Sample(matrix, tuple(contrasts))
 
 
-def _simple(transforms: Sequence[Transform]) -> Iterator[Geometry | Light]:
-    for one in transforms:
-        if isinstance(one, Several):
-            yield from one.parts
-        elif isinstance(one, (Geometry, Light)):
-            yield one
+def _simple(transforms: Sequence[Transform]) -> Iterator[Geometry | Lighting]:
+    for transform in transforms:
+        if isinstance(transform, Compose):
+            yield from transform.transforms
+        elif isinstance(transform, (Geometry, Lighting)):
+            yield transform
 
 
 @contextmanager
@@ -103,16 +104,16 @@ def _own_state() -> Iterator[torch.Generator]:
         generator.set_state(state)
 
 
-def _lit(images: Sequence[Tensor], drawn: Sequence[Drawn]) -> Tensor:
-    """Bytes to floats 0..255, each image's levels changed by its curves."""
+def _with_lighting(images: Sequence[Tensor], drawn: Sequence[Sample]) -> Tensor:
+    """Convert bytes to floats 0..255, with each image's brightness and contrast changed."""
     lit = torch.empty((len(images), *images[0].shape))
     for into, image, one in zip(lit, images, drawn, strict=True):
-        if not one.curves:
+        if not one.contrasts:
             into.copy_(image)
             continue
         levels = _LEVELS
-        for curve in one.curves:
-            levels = curve.of(levels)
+        for contrast in one.contrasts:
+            levels = contrast.apply(levels)
         np.take((255 * levels).astype(np.float32), image.numpy(), out=into.numpy(), mode="clip")
     return lit
 

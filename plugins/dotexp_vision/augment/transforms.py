@@ -1,7 +1,7 @@
-"""Transforms: a random variation of one image (3, H, W) of floats in 0..1; what is random comes from torch's generator.
+"""Transforms: each augments one image (3, H, W) of floats in 0..1, by random numbers of torch's default generator.
 
-Geometry and light say what they would do before they do it, so that what stands one after the other in a spec
-becomes one resampling and one table of brightnesses (`varying`). The others are torchvision's.
+`Geometry` and `Lighting` are sampled before they are applied, so that neighbours become one resampling and one table of
+levels (`pipeline`). The others are torchvision's.
 """
 
 from __future__ import annotations
@@ -21,96 +21,98 @@ from dotexp_vision.augment import params as p
 from dotexp_vision.augment.geometry import Matrix
 
 Transform = Callable[[Tensor], Tensor]
-_LEAST = 1e-7
+_EPS = 1e-7
 _MAGNITUDES = 31
 """RandAugment's bins: magnitudes 0 to 30."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A change of light on the logits of the pixels, as fastai has it: sigmoid((logit(x) + shift) * factor)."""
+class Contrast:
+    """Brightness and contrast on the logits of the pixels, as in fastai: sigmoid((logit(x) + shift) * factor)."""
 
     shift: float = 0.0
     factor: float = 1.0
 
-    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Change values in 0..1."""
-        inside = np.clip(values, _LEAST, 1 - _LEAST)
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the changed values; all are in 0..1."""
+        inside = np.clip(values, _EPS, 1 - _EPS)
         return 1 / (1 + np.exp(-(np.log(inside / (1 - inside)) + self.shift) * self.factor))
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Draws a homography; called with an image, it resamples it."""
+    """Samples a homography; called with an image, resamples it."""
 
     draw: Callable[[], Matrix]
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Vary one image (3, H, W)."""
+        """Augment one image (3, H, W)."""
         return geometry.resample(image[None], [self.draw()])[0]
 
 
 @dataclass(frozen=True)
-class Light:
-    """Draws a curve, or none; called with an image, it changes its pixels."""
+class Lighting:
+    """Samples a change of brightness and contrast, or None; called with an image, applies it."""
 
-    draw: Callable[[], Curve | None]
+    draw: Callable[[], Contrast | None]
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Vary one image (3, H, W)."""
-        curve = self.draw()
-        return image if curve is None else torch.from_numpy(curve.of(image.double().numpy())).to(image.dtype)
+        """Augment one image (3, H, W)."""
+        contrast = self.draw()
+        if contrast is None:
+            return image
+        return torch.from_numpy(contrast.apply(image.double().numpy())).to(image.dtype)
 
 
 @dataclass(frozen=True)
-class Several:
-    """Geometry and light, one after the other."""
+class Compose:
+    """Geometry and lighting, one after the other."""
 
-    parts: tuple[Geometry | Light, ...]
+    transforms: tuple[Geometry | Lighting, ...]
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Vary one image (3, H, W)."""
-        for vary in self.parts:
-            image = vary(image)
+        """Augment one image (3, H, W)."""
+        for transform in self.transforms:
+            image = transform(image)
         return image
 
 
 def flip(params: p.FlipParams) -> Geometry:
-    """Mirror with probability p."""
+    """Flip with probability p."""
     return Geometry(lambda: geometry.mirror(1 if params.vertical else 0, params.p))
 
 
 def dihedral(params: p.DihedralParams) -> Geometry:
-    """Take one of the eight symmetries of a square, with probability p."""
+    """Apply one of the eight symmetries of a square, with probability p."""
     return Geometry(lambda: geometry.symmetry(params.p))
 
 
 def rotate(params: p.RotateParams) -> Geometry:
-    """Turn by an angle drawn evenly from ±degrees, with probability p."""
+    """Rotate by a uniform angle within ±degrees, with probability p."""
     return Geometry(lambda: geometry.rotation(params.degrees, params.p))
 
 
 def zoom(params: p.ZoomParams) -> Geometry:
-    """Enlarge by a factor drawn evenly from 1 to max, with probability p, around a point of the image."""
+    """Zoom in by a uniform factor from 1 to max around a uniform point, with probability p."""
     return Geometry(lambda: geometry.enlargement(params.max, params.p))
 
 
 def warp(params: p.WarpParams) -> Geometry:
-    """Move the corners apart on one side and together on the other, by up to ±max on each axis, with probability p."""
+    """Warp the perspective with probability p: corners move by up to ±max on each axis."""
     return Geometry(lambda: geometry.perspective(params.max, params.p))
 
 
 def crop(params: p.CropParams) -> Geometry:
-    """Take a random part of the area and enlarge it to the whole, with probability p."""
-    return Geometry(lambda: geometry.part(params.min_scale, params.stretch, params.p))
+    """Crop a random area and resize it to the whole image, with probability p."""
+    return Geometry(lambda: geometry.random_resized_crop(params.min_scale, params.ratio, params.p))
 
 
-def lighting(params: p.LightingParams) -> Light:
+def lighting(params: p.LightingParams) -> Lighting:
     """Change brightness and contrast, each with probability p."""
-    return Light(lambda: _curve(params.max, params.p))
+    return Lighting(lambda: _sample_contrast(params.max, params.p))
 
 
-def standard(params: p.StandardParams) -> Several:
+def standard(params: p.StandardParams) -> Compose:
     """Flip, rotate, zoom and warp, then change brightness and contrast."""
 
     def draw() -> Matrix:
@@ -120,16 +122,16 @@ def standard(params: p.StandardParams) -> Several:
         matrix = matrix @ geometry.enlargement(params.zoom, params.p_affine)
         return matrix @ geometry.perspective(params.warp, params.p_affine)
 
-    return Several((Geometry(draw), Light(lambda: _curve(params.lighting, params.p_lighting))))
+    return Compose((Geometry(draw), Lighting(lambda: _sample_contrast(params.lighting, params.p_lighting))))
 
 
 def colour(params: p.ColourParams) -> Transform:
     """Change saturation and hue, with probability p: torchvision's ColorJitter."""
-    return _sometimes(v2.ColorJitter(saturation=params.saturation, hue=params.hue), params.p)
+    return _with_probability(v2.ColorJitter(saturation=params.saturation, hue=params.hue), params.p)
 
 
 def grey(params: p.GreyParams) -> Transform:
-    """Take the colours away with probability p: torchvision's RandomGrayscale."""
+    """Convert to greyscale with probability p: torchvision's RandomGrayscale."""
     made: Transform = v2.RandomGrayscale(params.p)
     return made
 
@@ -146,12 +148,12 @@ def blur(params: p.BlurParams) -> Transform:
         blurred: Tensor = v2.GaussianBlur(2 * reach + 1, deviations)(image)
         return blurred
 
-    return _sometimes(apply, params.p)
+    return _with_probability(apply, params.p)
 
 
 def random_erasing(params: p.RandomErasingParams) -> Transform:
-    """Cover a rectangle, with probability p: torchvision's RandomErasing, over images in 0..1."""
-    area, ratio = (params.min_area, params.max_area), (1 / params.stretch, params.stretch)
+    """Erase a rectangle with probability p: torchvision's RandomErasing, for images in 0..1."""
+    area, ratio = (params.min_area, params.max_area), (1 / params.ratio, params.ratio)
     noise = params.fill is p.Fill.noise
     drawing = v2.RandomErasing(params.p, area, ratio, value="random" if noise else _FILLS[params.fill])
 
@@ -163,35 +165,35 @@ def random_erasing(params: p.RandomErasingParams) -> Transform:
             return image
         top, left, height, width = (drawn[name] for name in ("i", "j", "h", "w"))
         erased = image.clone()
-        erased[:, top : top + height, left : left + width] = drawn["v"] * _SPREAD + 0.5 if noise else drawn["v"]
+        erased[:, top : top + height, left : left + width] = drawn["v"] * _NOISE_STD + 0.5 if noise else drawn["v"]
         return erased.clamp_(0, 1)
 
     return apply
 
 
 def trivial_augment(params: p.TrivialAugmentParams) -> Transform:
-    """Take one of fourteen changes, of any strength: torchvision's TrivialAugmentWide."""
+    """Apply one of fourteen operations, of random magnitude: torchvision's TrivialAugmentWide."""
     made: Transform = v2.TrivialAugmentWide(params.bins, InterpolationMode.BILINEAR)
     return made
 
 
 def rand_augment(params: p.RandAugmentParams) -> Transform:
-    """Take several of fourteen changes, one after the other, of a strength: torchvision's RandAugment."""
-    made: Transform = v2.RandAugment(params.changes, params.strength, _MAGNITUDES, InterpolationMode.BILINEAR)
+    """Apply `num_ops` of fourteen operations, of one magnitude: torchvision's RandAugment."""
+    made: Transform = v2.RandAugment(params.num_ops, params.magnitude, _MAGNITUDES, InterpolationMode.BILINEAR)
     return made
 
 
 _FILLS = {p.Fill.grey: 0.5, p.Fill.black: 0.0}
-_SPREAD = 0.25
+_NOISE_STD = 0.25
 """Standard deviation of the noise, about that of photographs."""
 
 
-def _sometimes(transform: Transform, probability: float) -> Transform:
+def _with_probability(transform: Transform, probability: float) -> Transform:
     return lambda image: transform(image) if geometry.chance(probability) else image
 
 
-def _curve(largest: float, probability: float) -> Curve | None:
-    """fastai's: a shift by up to the logit of 0.5·(1 ± largest), and a factor from 1 - largest to its inverse."""
+def _sample_contrast(largest: float, probability: float) -> Contrast | None:
+    """Sample as fastai does: a shift up to the logit of 0.5·(1 ± largest), a factor from 1 - largest to its inverse."""
     if largest == 0:
         return None
     shift, factor = 0.0, 1.0
@@ -200,4 +202,4 @@ def _curve(largest: float, probability: float) -> Curve | None:
         shift = log(change / (1 - change))
     if geometry.chance(probability):
         factor = exp(geometry.uniform(log(1 - largest), -log(1 - largest)))
-    return None if shift == 0 and factor == 1 else Curve(shift, factor)
+    return None if shift == 0 and factor == 1 else Contrast(shift, factor)

@@ -13,7 +13,7 @@ from dotexp.sdk.data import Named, Part, hashed
 from dotexp.sdk.splits import random_split_rows
 from numpy.typing import NDArray
 
-from dotexp_vision.augment.pipeline import Variation
+from dotexp_vision.augment.pipeline import Augmentation
 from dotexp_vision.data.cache import ImageStore, Places, Reader, dark_notes, in_threads
 from dotexp_vision.data.decode import NATURAL, UnreadableImageError
 from dotexp_vision.data.levels import Decision, Levels, decide
@@ -103,7 +103,7 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
         raise ComponentError(f"no image of the {part} part can be read", part)
     targets = as_targets(found.task, parts, found.class_names)
     sizes = Sizes(params.size, params.presize or params.size, params.resize)
-    variation = _variation(params)
+    augmentation = _augmentation(params)
     images = Images(found.reader, store, places, int(params.memory * GIB))
     made = {
         name: ImagePart(
@@ -111,7 +111,7 @@ def assemble(params: ImageParams, found: Found, context: DataContext) -> ImageDa
             [example.identity for example in examples],
             targets.tensors[name],
             sizes,
-            variation,  # only what trains is given draws, and test-time augmentation
+            augmentation,  # only what trains is given draws, and test-time augmentation
         )
         for name, examples in parts.items()
     }
@@ -130,8 +130,8 @@ def _levels(params: ImageParams, found: Found, shared: MutableMapping[str, Any])
     return decision
 
 
-def _variation(params: ImageParams) -> Variation | None:
-    return Variation([use.build() for use in params.transforms]) if params.transforms else None
+def _augmentation(params: ImageParams) -> Augmentation | None:
+    return Augmentation([use.build() for use in params.transforms]) if params.transforms else None
 
 
 def _split(params: ImageParams, found: Found, seed: int) -> dict[str, tuple[Example, ...]]:

@@ -15,7 +15,7 @@ from dotexp.sdk.data import Encoded, Piece
 from dotexp.sdk.seeds import Draw
 from torch import Tensor
 
-from dotexp_vision.augment.pipeline import Variation
+from dotexp_vision.augment.pipeline import Augmentation
 from dotexp_vision.data.cache import FileReader, ImageStore, threads
 from dotexp_vision.data.dataset import GIB
 from dotexp_vision.data.decode import UnreadableImageError, load_pixels, to_floats, without_warnings
@@ -36,7 +36,7 @@ def encoder(params: ImageParams, vocabulary: Mapping[str, Any]) -> Callable[[Seq
 def encode(params: ImageParams, levels: Levels, inputs: Sequence[str | bytes]) -> Encoded:
     """Encode image files, those in folders and below, and images given as bytes: floats (B, 3, size, size).
 
-    `augmented` varies files as training does. Raises UsageError naming an input that does not exist or holds no images,
+    `augmented` is for files, as in training. Raises UsageError naming an input that does not exist or holds no images,
     and, from the batches, one that cannot be read.
     """
     sources = [source for given in inputs for source in image_sources(given)]
@@ -105,12 +105,12 @@ def _augmented(
 ) -> Callable[[Draw], Iterator[tuple[Tensor, ...]]] | None:
     if not params.transforms:
         return None
-    variation = Variation([use.build() for use in params.transforms])
+    augmentation = Augmentation([use.build() for use in params.transforms])
     sizes = Sizes(params.size, params.presize or params.size, params.resize)
     held = Images(
         FileReader(Path(), levels), ImageStore(), {}, int(params.memory * GIB)
     )  # for all of the augmented passes
-    part = ImagePart(held, paths, torch.zeros(len(paths)), sizes, variation)
+    part = ImagePart(held, paths, torch.zeros(len(paths)), sizes, augmentation)
 
     def augmented(draw: Draw) -> Iterator[tuple[Tensor, ...]]:
         try:

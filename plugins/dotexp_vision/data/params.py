@@ -83,7 +83,7 @@ class ImageParams(ImageDataParams):
         None, ge=1, le=8192, description="side of a training image before augmentation, in pixels; none: size"
     )
     augment: Transform | tuple[Transform, ...] | None = Field(
-        None, description="how training images are varied: standard, a list of transforms, or none"
+        None, description="augmentation of training images: standard, a list of transforms, or none"
     )
     levels: Annotated[Range | None, OncePerExperiment()] = Field(
         None,

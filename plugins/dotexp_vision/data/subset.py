@@ -14,7 +14,7 @@ from dotexp.sdk.seeds import Draw
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dotexp_vision.augment.pipeline import Variation
+from dotexp_vision.augment.pipeline import Augmentation
 from dotexp_vision.data.cache import ImageStore, Place, Places, Reader, threads
 from dotexp_vision.data.decode import UnreadableImageError, to_floats, without_warnings
 from dotexp_vision.data.params import Resize
@@ -62,13 +62,13 @@ class ImagePart:
         names: Sequence[str],
         targets: Tensor,
         sizes: Sizes,
-        variation: Variation | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self._targets = targets
         self._images = images
         self._names = tuple(names)
         self._sizes = sizes
-        self._variation = variation
+        self._augmentation = augmentation
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -80,8 +80,8 @@ class ImagePart:
 
     @property
     def augmentable(self) -> bool:
-        """Whether a draw varies the images."""
-        return self._variation is not None
+        """Whether a draw augments the images."""
+        return self._augmentation is not None
 
     def batches(
         self, order: Tensor, batch_size: int, draw: Draw | None, device: torch.device, workers: int = 0
@@ -91,23 +91,23 @@ class ImagePart:
         Raises RunError naming the file where an image cannot be read.
         """
         pieces = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        varied = draw if self._variation is not None else None
-        chunks = [(tuple(piece.tolist()), varied) for piece in pieces]
-        for piece, images in zip(pieces, self._read(chunks, varied is not None, workers), strict=True):
+        augmented = draw if self._augmentation is not None else None
+        chunks = [(tuple(piece.tolist()), augmented) for piece in pieces]
+        for piece, images in zip(pieces, self._read(chunks, augmented is not None, workers), strict=True):
             moved = to_floats(images.to(device, non_blocking=True))
             yield Batch((moved,), self._targets[piece].to(device, non_blocking=True))
 
-    def _read(self, chunks: list[Chunk], varied: bool, workers: int) -> Iterator[Tensor]:
-        side = self._sizes.before if varied else self._sizes.final
+    def _read(self, chunks: list[Chunk], augmented: bool, workers: int) -> Iterator[Tensor]:
+        side = self._sizes.before if augmented else self._sizes.final
         held = self._images.hold(self._names, side, self._sizes.resize)
         images = _Batches(
             self._images.reader,
             self._names,
             [held.get(name) for name in self._names],
             replace(self._sizes, before=side),
-            self._variation,
+            self._augmentation,
         )
-        if workers == 0 or (not varied and images.all_held):
+        if workers == 0 or (not augmented and images.all_held):
             read = images.read_here(chunks)
         else:
             read = read_in_workers(images, chunks, workers)
@@ -128,7 +128,7 @@ class _Batches(Dataset[Tensor | str]):
     names: Sequence[str]
     places: Sequence[Place | None]
     sizes: Sizes
-    variation: Variation | None
+    augmentation: Augmentation | None
 
     @property
     def all_held(self) -> bool:
@@ -159,9 +159,9 @@ class _Batches(Dataset[Tensor | str]):
 
     def _finish(self, chunk: Chunk, images: list[Tensor]) -> Tensor:
         indices, draw = chunk
-        if draw is None or self.variation is None:
+        if draw is None or self.augmentation is None:
             return torch.stack(images)
-        return self.variation(images, [draw.example(i) for i in indices], self.sizes.final)
+        return self.augmentation(images, [draw.example(i) for i in indices], self.sizes.final)
 
     def _start(self, pool: ThreadPoolExecutor, index: int) -> Tensor | Future[Tensor]:
         return self._pixels(index) if self.places[index] is not None else pool.submit(self._pixels, index)

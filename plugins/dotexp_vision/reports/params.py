@@ -38,9 +38,9 @@ class CalibrationParams(Params):
 
 
 class TtaParams(Params):
-    """Metrics with and without test-time augmentation: several varied passes averaged with the plain one."""
+    """Metrics with and without test-time augmentation: several augmented passes averaged with the plain one."""
 
-    copies: Annotated[int, Positional()] = Field(4, ge=1, le=100, description="varied passes over the validation part")
+    copies: Annotated[int, Positional()] = Field(4, ge=1, le=100, description="augmented passes over the set")
     beta: Annotated[float, Percent()] = Field(0.25, ge=0, le=1, description="weight of the plain pass, as in fastai")
 
 

@@ -145,16 +145,16 @@ def tta(params: TtaParams) -> Reporter:
     """Report the experiment's metrics, accuracy if it has none, with and without test-time augmentation."""
 
     def report(subject: Subject) -> Sequence[Section]:
-        if subject.varied is None:
-            message = "the data varies no images, so there is nothing to average"
+        if subject.augmented is None:
+            message = "the data augments no images, so there is nothing to average"
             raise ComponentError(message, help="give the data `augment = standard`")
-        passes = [subject.varied(Draw(subject.seed, "tta", copy)) for copy in range(params.copies)]
+        passes = [subject.augmented(Draw(subject.seed, "tta", copy)) for copy in range(params.copies)]
         averaged = torch.stack(passes).mean(0).lerp(subject.outputs, params.beta)
         plain, better = _metrics(subject, subject.outputs), _metrics(subject, averaged)
         rows = tuple((name, plain[name], better[name], better[name] - plain[name]) for name in plain)
         table = Table("", ("metric", "plain", "augmented", "difference"), rows)
         shares = f"{1 - params.beta:.0%}, the plain one {params.beta:.0%}"
-        said = f"The mean of {params.copies} varied passes counts {shares}."
+        said = f"The mean of {params.copies} augmented passes counts {shares}."
         if subject.facts.task == "classification":
             before, after = (outputs.argmax(-1) == subject.targets for outputs in (subject.outputs, averaged))
             mended, spoilt = int((after & ~before).sum()), int((before & ~after).sum())

@@ -46,14 +46,14 @@ def test_every_transform_keeps_shape_and_range_and_follows_the_seed(name: str) -
     seen = []
     for seed in range(6):
         torch.manual_seed(seed)
-        varied = transform(image)
+        augmented = transform(image)
         torch.manual_seed(seed)
-        assert torch.equal(transform(image), varied)
-        assert varied.shape == image.shape and varied.dtype == torch.float32
-        assert float(varied.min()) >= -1e-6 and float(varied.max()) <= 1 + 1e-6
-        seen.append(varied)
+        assert torch.equal(transform(image), augmented)
+        assert augmented.shape == image.shape and augmented.dtype == torch.float32
+        assert float(augmented.min()) >= -1e-6 and float(augmented.max()) <= 1 + 1e-6
+        seen.append(augmented)
     assert torch.equal(image, original)
-    assert any(not torch.equal(varied, seen[0]) for varied in seen[1:])
+    assert any(not torch.equal(augmented, seen[0]) for augmented in seen[1:])
 
 
 def test_flips() -> None:
@@ -137,7 +137,7 @@ def test_the_image_seen_from_aside_has_the_corners_of_fastais_warp() -> None:
 
 def test_a_part_of_the_image_has_the_area_and_shape_asked_for() -> None:
     torch.manual_seed(0)
-    parts = [g.part(0.3, 1.5, 1.0) for _ in range(300)]
+    parts = [g.random_resized_crop(0.3, 1.5, 1.0) for _ in range(300)]
     areas = [matrix[0, 0] * matrix[1, 1] for matrix in parts]
     shapes = [matrix[0, 0] / matrix[1, 1] for matrix in parts]
     assert 0.29 < min(areas) < 0.35 and 0.9 < max(areas) <= 1
@@ -194,15 +194,15 @@ def same_draws(seen: t.Transform, expected: t.Transform, count: int = 40) -> boo
     image = through(picture(24), [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]])
     for seed in range(count):
         torch.manual_seed(seed)
-        varied = seen(image)
+        augmented = seen(image)
         torch.manual_seed(seed)
-        if not torch.equal(varied, expected(image)):
+        if not torch.equal(augmented, expected(image)):
             return False
     return True
 
 
 def test_rand_augment_is_torchvisions_with_the_arguments_given() -> None:
-    made = t.rand_augment(RandAugmentParams.model_validate({"changes": 3, "strength": 20}))
+    made = t.rand_augment(RandAugmentParams.model_validate({"num_ops": 3, "magnitude": 20}))
     arguments = {"num_ops": 3, "magnitude": 20, "num_magnitude_bins": 31}
     bilinear = {"interpolation": InterpolationMode.BILINEAR}
     assert same_draws(made, v2.RandAugment(**arguments, **bilinear))
@@ -212,7 +212,7 @@ def test_rand_augment_is_torchvisions_with_the_arguments_given() -> None:
 
 
 def test_the_strongest_rand_augment_is_the_last_of_its_bins() -> None:
-    strongest = t.rand_augment(RandAugmentParams.model_validate({"changes": 1, "strength": 30}))
+    strongest = t.rand_augment(RandAugmentParams.model_validate({"num_ops": 1, "magnitude": 30}))
     assert same_draws(strongest, v2.RandAugment(1, 30, 31, InterpolationMode.BILINEAR))
 
 
@@ -285,7 +285,7 @@ def test_noise_that_erases_is_about_mid_grey_and_as_wide_as_photographs() -> Non
 
 
 def test_rectangles_that_erase_are_as_often_wide_as_high() -> None:
-    erase = t.random_erasing(RandomErasingParams(p=1.0, min_area=0.2, max_area=0.2, stretch=3.0))
+    erase = t.random_erasing(RandomErasingParams(p=1.0, min_area=0.2, max_area=0.2, ratio=3.0))
     torch.manual_seed(0)
     ratios = []
     for covered in ((erase(torch.full((3, 64, 64), 2.0))[0] != 1) for _ in range(200)):

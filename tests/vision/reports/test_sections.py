@@ -303,11 +303,11 @@ def test_metrics_with_and_without_varied_passes() -> None:
     passes = {i: torch.rand(7, 3, generator=torch.Generator().manual_seed(i)).softmax(1) for i in range(3)}
     asked = []
 
-    def varied(draw: Draw) -> Tensor:
+    def augmented(draw: Draw) -> Tensor:
         asked.append(draw)
         return passes[draw.epoch]
 
-    made = reports.tta(TtaParams(copies=3))(subject(varied=varied, metrics="metrics accuracy, f1"))
+    made = reports.tta(TtaParams(copies=3))(subject(augmented=augmented, metrics="metrics accuracy, f1"))
     assert asked == [Draw(42, "tta", i) for i in range(3)]
     averaged = 0.25 * np.array(PROBABILITIES) + 0.75 * np.mean([one.numpy() for one in passes.values()], axis=0)
     plain, better = (float((p.argmax(1) == ACTUAL).mean()) for p in (np.array(PROBABILITIES), averaged))
@@ -319,13 +319,13 @@ def test_metrics_with_and_without_varied_passes() -> None:
 
 
 def test_without_metrics_it_is_accuracy_and_a_regression_needs_one() -> None:
-    made = reports.tta(TtaParams(copies=1, beta=1))(subject(varied=lambda draw: torch.zeros(7, 3), metrics=""))
+    made = reports.tta(TtaParams(copies=1, beta=1))(subject(augmented=lambda draw: torch.zeros(7, 3), metrics=""))
     assert table(made) == (("accuracy", pytest.approx(3 / 7), pytest.approx(3 / 7), 0.0),)
     regression = subject([[1.0]] * 7, [[1.0]] * 7, task="regression", classes=None, metrics="",
-                         varied=lambda draw: torch.zeros(7, 1))  # fmt: skip
+                         augmented=lambda draw: torch.zeros(7, 1))  # fmt: skip
     with pytest.raises(ComponentError, match="the experiment has no metrics to compare by"):
         reports.tta(TtaParams())(regression)
-    with pytest.raises(ComponentError, match="the data varies no images"):
+    with pytest.raises(ComponentError, match="the data augments no images"):
         reports.tta(TtaParams())(subject())
 
 
@@ -375,10 +375,10 @@ def test_a_run_on_photographs_reports_its_varied_passes(photos: tuple[Path, RunF
 def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, RunFolder]) -> None:
     folder, run = photos
     files = sorted(str(path) for path in (folder / "photos").rglob("*.png"))
-    varied = dotexp.predict(run, files, tta=3)
+    augmented = dotexp.predict(run, files, tta=3)
     plain = dotexp.predict(run, files)
-    assert [one.input for one in varied] == [one.input for one in plain] and varied != plain
-    assert dotexp.predict(run, files, tta=3) == varied
+    assert [one.input for one in augmented] == [one.input for one in plain] and augmented != plain
+    assert dotexp.predict(run, files, tta=3) == augmented
 
     seen = valid_subject(run)
     experiment = dotexp.load(run.resolved).experiment
@@ -393,7 +393,7 @@ def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, 
         base = torch.cat([seen.network(*batch).softmax(1) for batch in encoded.batches])
     assert not torch.equal(passes[0], passes[1])
     expected = 0.25 * base + 0.75 * sum(passes) / 3
-    found = torch.tensor([list((one.probabilities or {}).values()) for one in varied])
+    found = torch.tensor([list((one.probabilities or {}).values()) for one in augmented])
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found.sum(1), torch.ones(24))
 
@@ -401,9 +401,9 @@ def test_predictions_with_varied_passes_are_fastais_average(photos: tuple[Path, 
 @pytest.mark.run
 def test_the_validation_part_is_varied_by_a_draw_alone(photos: tuple[Path, RunFolder]) -> None:
     seen = valid_subject(photos[1])
-    assert seen.varied is not None
-    first, second = seen.varied(Draw(3, "tta", 0)), seen.varied(Draw(3, "tta", 1))
-    assert torch.equal(seen.varied(Draw(3, "tta", 0)), first)
+    assert seen.augmented is not None
+    first, second = seen.augmented(Draw(3, "tta", 0)), seen.augmented(Draw(3, "tta", 1))
+    assert torch.equal(seen.augmented(Draw(3, "tta", 0)), first)
     assert not torch.equal(first, second) and not torch.equal(first, seen.outputs)
 
 
@@ -421,9 +421,9 @@ def test_the_command_line_averages_too(photos: tuple[Path, RunFolder]) -> None:
 def test_where_nothing_varies_the_inputs_that_is_said(photos: tuple[Path, RunFolder], tmp_path: Path) -> None:
     folder, _ = photos
     plain = dotexp.run(folder / "photos.exp", ["data.augment=none", "report=[top_losses(1)]"], runs=tmp_path)
-    with pytest.raises(UsageError, match="`image_folder` varied nothing in this run, so there is nothing to average"):
+    with pytest.raises(UsageError, match="`image_folder` augmented nothing in this run, so there is nothing"):
         dotexp.predict(plain, [str(folder / "photos" / "left" / "0.png")], tta=2)
-    assert valid_subject(plain).varied is None
+    assert valid_subject(plain).augmented is None
 
 
 @pytest.mark.parametrize(
