@@ -34,6 +34,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave output as wide as it is, whatever the terminal: a test of a width sets its own."""
     monkeypatch.delenv("COLUMNS", raising=False)
+    os.unsetenv("COLUMNS")  # readline, which pytest imports, sets it for child processes without telling os.environ
 
 
 @pytest.hookimpl(wrapper=True)

@@ -131,7 +131,7 @@ def group(plugins_folder: str | None) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    light = bool(sys.argv[1:2]) and sys.argv[1] in LIGHT
+    light = _is_light(sys.argv[1:])
     if light:
         gc.disable()  # it ends before a collection would pay
     # Threads that spin while they wait are many times slower where another program wants the cores, too.
@@ -148,7 +148,7 @@ def call(arguments: Sequence[str]) -> int:
     """Call a command; return 0 (fine), 1 (the run failed), 2 (the spec or call is wrong) or 130 (interrupted)."""
     session = Session()
     with standard_streams() as (out, err):
-        code = _call(arguments, session)
+        code = _call(arguments, session) if _is_light(arguments) else _call_heeding_signals(arguments, session)
         out.flush()
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
             from dotexp.language.machine_faults import reason
@@ -156,6 +156,20 @@ def call(arguments: Sequence[str]) -> int:
             err.write(f"{'warning' if session.work_done else 'error'}: standard output: {reason(out.failure)}\n")
             code = code or (0 if session.work_done else 1)
     return code
+
+
+def _is_light(arguments: Sequence[str]) -> bool:
+    return bool(arguments) and arguments[0] in LIGHT
+
+
+def _call_heeding_signals(arguments: Sequence[str], session: Session) -> int:
+    from dotexp.stop_signals import stopped_by_any_signal
+
+    try:
+        with stopped_by_any_signal():
+            return _call(arguments, session)
+    except KeyboardInterrupt:  # it came while the command ended
+        return 130
 
 
 def _call(arguments: Sequence[str], session: Session) -> int:
@@ -180,7 +194,7 @@ def _call(arguments: Sequence[str], session: Session) -> int:
 
 def _works_anywhere(arguments: Sequence[str]) -> bool:
     """Whether a call needs no current folder: help, and the commands that import no torch."""
-    return not arguments or arguments[0] in LIGHT or not {"-h", "--help", "--version"}.isdisjoint(arguments)
+    return not arguments or _is_light(arguments) or not {"-h", "--help", "--version"}.isdisjoint(arguments)
 
 
 def _explain(error: Exception) -> int:

@@ -63,8 +63,8 @@ def command(
 ) -> None:
     """Serve a run's or a bundle's model over HTTP: a page to try it on, /predict, /health, /metrics and /docs.
 
-    It listens on this machine alone unless --host says otherwise, and knows no passwords. Ctrl-C or SIGTERM answers the
-    requests under way and ends it. It needs dotexp[serve].
+    It listens on this machine alone unless --host says otherwise, and knows no passwords. Ctrl-C, SIGTERM or
+    SIGHUP answers the requests under way and ends it. It needs dotexp[serve].
     """
     limits = Limits(batch=batch, queue=queue, body=max_body, pixels=max_pixels, seconds=timeout)
 

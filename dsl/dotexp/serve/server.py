@@ -1,4 +1,4 @@
-"""Running a service: uvicorn, and what SIGTERM and SIGINT do."""
+"""Running a service: uvicorn, and what the signals to stop do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from dotexp.language.diagnostics import RunError, UsageError
 from dotexp.serve.limits import Limits
+from dotexp.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from dotexp.export.predictor import Predictor
 
 
 def serve(predictor: Predictor, host: str, port: int, limits: Limits, started: Callable[[str], None]) -> None:
-    """Serve a model until SIGTERM or SIGINT, which end it once every request under way is answered.
+    """Serve a model until SIGTERM, SIGINT or SIGHUP, which end it once every request under way is answered.
 
     `started` hears of the address; port 0 takes a free one. Raises UsageError where the address cannot be taken.
     """
@@ -36,8 +37,7 @@ def serve(predictor: Predictor, host: str, port: int, limits: Limits, started: C
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
             """Stop on a signal, and leave the exit code to the command: uvicorn would raise the signal again."""
-            stops = (signal.SIGTERM, signal.SIGINT)
-            before = {number: signal.signal(number, self.handle_exit) for number in stops}
+            before = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
             try:
                 yield
             finally:
