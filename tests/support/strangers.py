@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+import pytest
 from dotexp import Component, hookimpl
 from dotexp.components.registry import Registry, load_registry
 
@@ -47,3 +49,12 @@ def registry_of(*plugins: EntryPoint) -> Registry:
 def registry_offering(*components: Component, members: Mapping[str, Any] | None = None) -> Registry:
     """Return the registry of the installed plugins and of one more, `acme`, that offers these components."""
     return registry_of(plugin("acme", dotexp_components=offering(*components), **(members or {})))
+
+
+@contextmanager
+def installed(*plugins: EntryPoint) -> Iterator[None]:
+    """Have these plugins installed beside the others, for every command of this process."""
+    every = [*entry_points(group="dotexp"), *plugins]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dotexp.components.registry.entry_points", lambda group: every)
+        yield

@@ -36,8 +36,9 @@ class PredictCommand(click.Command):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help, with what installed data takes as INPUT."""
         about = ", for ".join(form.about for form in load_registry().input_forms())
-        self.help = (self.help or "").replace("for INPUT", f"for {about or 'INPUT'}", 1)
+        written, self.help = self.help, (self.help or "").replace("for INPUT", f"for {about or 'INPUT'}", 1)
         super().format_help_text(ctx, formatter)
+        self.help = written
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the arguments, then the options of queries, then those of `predict` itself."""
@@ -95,7 +96,7 @@ def command(
     elif asked is not None:
         predictor = open_predictor(run, overrides, root, device)
         query = predictor.query(asked.name)
-        rows = predictor.ask(asked.name, asked.value, **asked.options)
+        rows = predictor.ask(asked.name, asked.value, **query.read(asked.options))
         print_rows(rows, query.rows, {query.key: asked.value}, as_json, as_lines)
     else:
         _predict(workspace.iter_predictions(run, inputs, tta=tta or 0), as_json, as_lines)

@@ -19,16 +19,19 @@ class Question(NamedTuple):
 
 
 def query_options(queries: Sequence[Query]) -> list[click.Option]:
-    """Make an option for each query, and one for each option of them; the first of a name stands for all."""
-    by_name: dict[str, Query] = {}
+    """Make an option for each query, and one for each option of them; several of one name are one option."""
+    by_name: dict[str, list[Query]] = {}
     for query in queries:
-        by_name.setdefault(query.name, query)
+        by_name.setdefault(query.name, []).append(query)
     made = [
-        click.Option([_flag(name), _parameter(_QUERY, name)], metavar=query.metavar, help=_sentence(query.help))
-        for name, query in by_name.items()
+        click.Option(
+            [_flag(name), _parameter(_QUERY, name)],
+            metavar=some[0].metavar,
+            help=_sentence(_either([query.help for query in some])),
+        )
+        for name, some in by_name.items()
     ]
-    made += [_made(option, users) for name, (option, users) in _options(queries).items() if name not in by_name]
-    return made
+    return made + [_made(*some) for name, some in _options(queries).items() if name not in by_name]
 
 
 def read_question(
@@ -42,6 +45,9 @@ def read_question(
     known = _options(queries)
     asked = _values(given, _QUERY, every)
     options = _values(given, _OPTION, known)
+    for other in [other for other in asked if any(other in _options([q]) for q in queries if q.name in asked)]:
+        if len(asked) > 1:  # a query by its name, and an option of the other that is asked
+            options[other] = asked.pop(other)
     if not inputs and not asked:
         raise click.UsageError(f"there is nothing to predict: give {_listed(['INPUT', *map(_flag, every)], 'or')}")
     if bool(inputs) + len(asked) > 1:
@@ -73,32 +79,45 @@ def _values(given: Mapping[str, Any], prefix: str, names: Iterable[str]) -> dict
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _options(queries: Iterable[Query]) -> dict[str, tuple[QueryOption, list[str]]]:
-    """Options by name, each with the queries that take it."""
-    found: dict[str, tuple[QueryOption, list[str]]] = {}
+def _options(queries: Iterable[Query]) -> dict[str, tuple[list[QueryOption], list[str]]]:
+    """Options by name: those of this name, and the names of the queries that take one."""
+    found: dict[str, tuple[list[QueryOption], list[str]]] = {}
     for query in queries:
         for option in query.options:
-            users = found.setdefault(option.name, (option, []))[1]
+            same, users = found.setdefault(option.name, ([], []))
+            same.append(option)
             if query.name not in users:
                 users.append(query.name)
     return found
 
 
-def _made(option: QueryOption, users: Sequence[str]) -> click.Option:
-    help = f"With {_listed(list(map(_flag, users)), 'and')}: {option.help}."
-    declared = [_flag(option.name), _parameter(_OPTION, option.name)]
-    if option.type is bool:
+def _made(same: Sequence[QueryOption], users: Sequence[str]) -> click.Option:
+    """Make one option of all of one name; where their types differ it is text, which the run's query reads."""
+    first, types = same[0], {option.type for option in same}
+    help = f"With {_listed(list(map(_flag, users)), 'and')}: {_either([option.help for option in same])}."
+    declared = [_flag(first.name), _parameter(_OPTION, first.name)]
+    if types == {bool}:
         return click.Option(declared, is_flag=True, default=None, help=help)
-    if option.default not in (None, ""):
-        help += f"  [default: {option.default}]"
-    return click.Option(declared, type=_type(option), metavar=option.metavar, help=help)
+    defaults = {option.default for option in same}
+    if len(defaults) == 1 and not defaults & {None, ""}:
+        help += f"  [default: {first.default}]"
+    if len(types) == 1:
+        return click.Option(declared, type=_type(same), metavar=first.metavar, help=help)
+    alone = {"is_flag": False, "flag_value": True} if bool in types else {}
+    return click.Option(declared, type=click.UNPROCESSED, metavar=first.metavar, help=help, **alone)
 
 
-def _type(option: QueryOption) -> Any:
-    if option.bounds is None or option.type is str:
-        return option.type
-    least, greatest = option.bounds
-    return click.IntRange(int(least), int(greatest)) if option.type is int else click.FloatRange(least, greatest)
+def _type(same: Sequence[QueryOption]) -> Any:
+    """Type of options of one type, within the bounds of all of them; a query checks its own."""
+    kind, bounds = same[0].type, [option.bounds for option in same if option.bounds is not None]
+    if len(bounds) < len(same) or kind is str:
+        return kind
+    least, most = min(low for low, _ in bounds), max(high for _, high in bounds)
+    return click.IntRange(int(least), int(most)) if kind is int else click.FloatRange(least, most)
+
+
+def _either(helps: Sequence[str]) -> str:
+    return ", or ".join(dict.fromkeys(helps))
 
 
 def _flag(name: str) -> str:

@@ -21,7 +21,7 @@ def export_run(
     to: Format | str,
     out: str | Path | None,
     set: Overrides,
-    samples: Sequence[str],
+    samples: Sequence[str | tuple[str, ...]],
     quantize: Quantized | str | None,
     registry: Registry,
 ) -> Exported:

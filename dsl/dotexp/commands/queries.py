@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
+from keyword import iskeyword
 from typing import Any
 
 from dotexp.commands.predicting import make_predictor
-from dotexp.commands.references import DeviceName, Root, RunReference, as_device, as_id, as_root, find_run
+from dotexp.commands.references import DeviceName, Root, RunReference, as_device, as_id, as_root, find_run, load_run
 from dotexp.components.queries import Query
 from dotexp.components.registry import load_registry
 from dotexp.experiment.checking import Overrides
-from dotexp.export.predictor import Predictor
+from dotexp.export.predictor import Predictor, queries_of
 from dotexp.runs.folder import DEFAULT_ROOT
 
 Row = dict[str, Any]
@@ -34,34 +35,67 @@ def ask(
     return open_predictor(run, set, runs, device).ask(query, as_id("the value of a query", value), **options)
 
 
+_OWN = frozenset({"run", "set", "runs", "device"})
+"""Parameters that every such function has."""
+
+
 def query_functions() -> Mapping[str, Callable[..., list[Row]]]:
     """Return the functions that installed components' queries ask for, by name, such as `recommend` of ratings."""
-    return {query.function: _function(query) for query in reversed(load_registry().queries()) if query.function}
+    found: dict[str, list[Query]] = {}
+    for query in load_registry().queries():
+        if query.function:
+            found.setdefault(query.function, []).append(query)
+    return {name: _function(name, queries) for name, queries in found.items()}
 
 
-def _function(query: Query) -> Callable[..., list[Row]]:
-    """Make the function that asks a query: `(run, VALUE, OPTION=…, set=(), runs="runs", device=None)`."""
+def _function(name: str, queries: Sequence[Query]) -> Callable[..., list[Row]]:
+    """Make the function that asks a query: `(run, VALUE, OPTION=…, set=(), runs="runs", device=None)`.
+
+    Several queries may ask for one function: the run decides which is asked. Its signature is the first one's.
+    """
 
     def asks(*arguments: Any, **named: Any) -> list[Row]:
-        bound = signature.bind(*arguments, **named)
+        query = queries[0] if len(queries) == 1 else _query_of_run(queries, arguments, named)
+        bound = _signature(query).bind(*arguments, **named)
         bound.apply_defaults()
         given = dict(bound.arguments)
-        run, value, device = given.pop("run"), given.pop(name), given.pop("device")
+        run, value, device = given.pop("run"), given.pop(_value_name(query)), given.pop("device")
         return ask(run, query.name, value, given.pop("set", ()), given.pop("runs"), device, **given)
 
+    asks.__name__ = asks.__qualname__ = name
+    asks.__doc__ = _described(queries[0])
+    asks.__signature__ = _signature(queries[0])  # type: ignore[attr-defined]
+    return asks
+
+
+def _query_of_run(queries: Sequence[Query], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Query:
+    """Return which of several queries the run answers that a call names, the first where it answers none."""
+    for query in queries:
+        try:
+            given = _signature(query).bind(*arguments, **named).arguments
+        except TypeError:
+            continue
+        folder = find_run(given["run"], as_root(given.get("runs", DEFAULT_ROOT)))
+        offered = queries_of(load_run(folder, given.get("set", ())).experiment).values()
+        return next((each for each in offered if each in queries), queries[0])
+    return queries[0]
+
+
+def _signature(query: Query) -> Signature:
     def parameter(called: str, *default: Any) -> Parameter:
         given = {"default": default[0]} if default else {}
         return Parameter(called, Parameter.POSITIONAL_OR_KEYWORD, **given)
 
-    name = query.key.replace("-", "_")
     options = [parameter(option.keyword, option.default) for option in query.options]
     data = [parameter("set", ())] if query.opens_data else []
-    own = [parameter("run"), parameter(name), *options, *data]
-    signature = Signature([*own, parameter("runs", DEFAULT_ROOT), parameter("device", None)])
-    asks.__name__ = asks.__qualname__ = query.function
-    asks.__doc__ = _described(query)
-    asks.__signature__ = signature  # type: ignore[attr-defined]
-    return asks
+    own = [parameter("run"), parameter(_value_name(query)), *options, *data]
+    return Signature([*own, parameter("runs", DEFAULT_ROOT), parameter("device", None)])
+
+
+def _value_name(query: Query) -> str:
+    """Name of the value's parameter; a key that is a word of Python has `_` behind it."""
+    name = query.key.replace("-", "_")
+    return f"{name}_" if iskeyword(name) or name in _OWN or name in {each.keyword for each in query.options} else name
 
 
 def _described(query: Query) -> str:

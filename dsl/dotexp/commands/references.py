@@ -28,11 +28,11 @@ DeviceName = Device | str | None
 A `torch.device` of the first index is taken as well.
 """
 
-Input = str | PathLike[str] | tuple[str | int, str | int]
-"""An input: an image's file, a folder of images, `USER:ITEM`, a user and an item, a file of pairs."""
+Input = str | PathLike[str] | tuple[str | int, ...]
+"""An input of the run's data: text, a path, or the texts of an input that has several, such as two ids."""
 
 Inputs = Input | Iterable[Input]
-"""What to predict for: one input or several; a tuple stands for a pair inside a list alone."""
+"""What to predict for: one input or several; a tuple stands for one input inside a list alone."""
 
 Root = str | PathLike[str] | None
 """Folder of runs; None: `runs` in the current folder."""
@@ -59,10 +59,10 @@ def as_device(device: DeviceName) -> Device | None:
     return None if chosen is Device.auto else chosen
 
 
-def as_inputs(inputs: Inputs) -> list[str]:
-    """Return inputs as text; a single one may be given without a list, and a generator is read to its end.
+def as_inputs(inputs: Inputs) -> list[str | tuple[str, ...]]:
+    """Return inputs as texts; a single one may be given without a list, and a generator is read to its end.
 
-    Raises TypeError for what is no path, `USER:ITEM`, or pair of ids.
+    Raises TypeError for what is neither text nor a path nor a tuple of texts and whole numbers.
     """
     if isinstance(inputs, str | PathLike):
         return [_input(inputs)]
@@ -73,7 +73,7 @@ def as_inputs(inputs: Inputs) -> list[str]:
         return [_input(each) for each in inputs]
     except TypeError as error:
         if isinstance(inputs, tuple):
-            raise TypeError(f"{error}; write a single pair as a list: [(user, item)]") from None
+            raise TypeError(f"{error}; write a single input of several ids in a list: [{inputs!r}]") from None
         raise
 
 
@@ -85,21 +85,18 @@ def as_number(name: str, value: float, whole: bool = False) -> float:
 
 
 def as_id(name: str, value: str | int) -> str:
-    """Return a user's or an item's id as text. Raises TypeError for anything but text and whole numbers."""
+    """Return an id as text. Raises TypeError for anything but text and whole numbers."""
     if isinstance(value, bool) or not isinstance(value, str | SupportsIndex):
         raise _wrong_type(name, "text or a whole number", value)
     return value if isinstance(value, str) else str(index(value))
 
 
-_INPUT = "the path of an image, a folder or a file of pairs, USER:ITEM, or (user, item)"
+_INPUT = "text, the path of a file or folder, or a tuple of ids"
 
 
-def _input(given: object) -> str:
-    if isinstance(given, tuple) and len(given) == 2:
-        user, item = as_id("a user's id", given[0]), as_id("an item's id", given[1])
-        if ":" in user:
-            raise UsageError(f"the user `{user}` cannot be given as a pair, which is split at the first colon")
-        return f"{user}:{item}"
+def _input(given: object) -> str | tuple[str, ...]:
+    if isinstance(given, tuple):
+        return tuple(as_id("an id of an input", each) for each in given)
     return _path_text(given, "an input", _INPUT)
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dotexp.components.component import Component, ComponentModule
-from dotexp.components.input_form import InputForm
+from dotexp.components.input_form import check_input_form
 from dotexp.components.kinds import Kind
 from dotexp.components.params import Params
 from dotexp.components.queries import check_queries
@@ -194,7 +194,9 @@ def check_declared(component: object, kinds: Mapping[str, Kind]) -> None:
         if isinstance(path, str) and path.count(":") != 1:
             form = "module:function" if field_name == "build" else "module:name"
             raise TypeError(f'{label}: {field_name} is "{form}", not {path!r}')
-    inputs = component.inputs
-    if inputs is not None and (not isinstance(inputs, InputForm) or inputs.encoder.count(":") != 1):
-        raise TypeError(f'{label}: inputs is an InputForm whose encoder is "module:function", not {inputs!r}')
-    check_queries(component.queries)
+    try:
+        if component.inputs is not None:
+            check_input_form(component.inputs)
+        check_queries(component.queries)
+    except TypeError as error:
+        raise TypeError(f"{label}: {error}") from error

@@ -50,6 +50,20 @@ class QueryOption(Record):
         """Name of the answering function's parameter."""
         return self.name.replace("-", "_")
 
+    def read(self, value: Any) -> Any:
+        """Read a value that the command line gives as text, since another query's option of this name has another type.
+
+        Raises UsageError for text that is no such value, and where a flag has a value, or another option has none.
+        """
+        if self.type is bool or value is True:
+            if value is not (self.type is bool):
+                raise UsageError(f"--{self.name} {'is a flag, without' if self.type is bool else 'goes with'} a value")
+            return value
+        try:
+            return self.type(value)
+        except ValueError:
+            raise UsageError(f"{self.name} is of type {self.type.__name__}, and {value!r} is not") from None
+
     def require_value(self, value: Any) -> None:
         """Raise UsageError for a value of another type, or out of bounds."""
         wanted = (int, float) if self.type is float else self.type
@@ -87,6 +101,12 @@ class Query(Record):
     function: str = ""
     """Name of a function of the package `dotexp` that asks it: `dotexp.recommend(run, "196", top=5)`; empty: none."""
 
+    title: str = ""
+    """What its rows are, in the plural: `best items`. `spec-runner serve` answers the queries that have one."""
+
+    columns: tuple[tuple[str, str], ...] = ()
+    """Keys of a row in a service's answer, each with its heading on the page; empty: as the rows have them."""
+
     vocabulary: str = ""
     """Key of the run's vocabulary that lists the values it takes, of which a service's page shows one; empty: none."""
 
@@ -97,6 +117,11 @@ class Query(Record):
     def key(self) -> str:
         """Key of the value in `--json`, in a request, and the name of the function's parameter."""
         return self.asks or self.name
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options as the command line gives them, text where it could not know their type, as their values."""
+        types = {option.keyword: option for option in self.options}
+        return {name: types[name].read(value) if name in types else value for name, value in given.items()}
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a value for each option. Raises UsageError for an unknown option, or a value that it does not take."""
@@ -116,6 +141,11 @@ def check_queries(queries: Iterable[object]) -> None:
             raise TypeError(f"{query!r} is not a Query")
         if query.answer.count(":") != 1:
             raise TypeError(f'query {query.name}: answer is "module:function", not {query.answer!r}')
+        if query.function and not (query.function.isidentifier() and query.function.islower()):
+            raise TypeError(f"query {query.name}: `{query.function}` is no function's name, such as `nearest_to`")
+        for option in query.options:
+            if (option.counts_rows and option.type is not int) or (option.spares_data and option.type is not bool):
+                raise TypeError(f"query {query.name}: --{option.name} counts rows as int, or spares the data as a flag")
         names = [query.name, *(option.name for option in query.options)]
         for name in names:
             if not _NAME.fullmatch(name):

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from dotexp.export.files import require_new
-from dotexp.export.predictor import Prediction, Predictor
+from dotexp.export.predictor import Input, Prediction, Predictor
 from dotexp.export.writers import WRITERS, Columns, Writer, error_of
 from dotexp.language.diagnostics import Interrupted, UsageError
 from dotexp.language.machine_faults import file_fault, system_error
@@ -49,7 +49,7 @@ class Written:
     resumed: int = 0
 
 
-def predict_into(predictor: Predictor, inputs: Sequence[str], out: Path, progress: Progress | None = None) -> Written:
+def predict_into(predictor: Predictor, inputs: Sequence[Input], out: Path, progress: Progress | None = None) -> Written:
     """Predict for inputs of any number into a .csv, .jsonl or .parquet file, in their order.
 
     An input that cannot be read is a row with its `error`. The file appears when it is whole; until then its rows are
@@ -140,12 +140,12 @@ def _start(folder: Path, job: str) -> State:
     return state
 
 
-def _job(predictor: Predictor, inputs: Sequence[str], encoded: Encoded) -> str:
+def _job(predictor: Predictor, inputs: Sequence[Input], encoded: Encoded) -> str:
     """Digest of the model, the inputs as given, and of the files among them."""
     digest = sha256(json.dumps([checksum(predictor.folder.model), *inputs]).encode())
     for given in inputs:
-        path = Path(given)
-        if path.is_file():
+        path = None if isinstance(given, tuple) else Path(given)
+        if path is not None and path.is_file():
             found = path.stat()
             digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())
     if isinstance(encoded.rows, Sequence):  # such as the files in a folder

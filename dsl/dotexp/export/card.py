@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from dotexp.components.bases import BodyParams
@@ -88,8 +89,8 @@ def _title(experiment: Experiment, run: RunFolder) -> Iterator[str]:
 def _use(data: Use, has_body: bool) -> Iterator[str]:
     form = data.component.inputs
     example = "INPUT" if form is None else form.example
-    yield from ("## Use", "", "```sh", f"spec-runner predict FOLDER {example}", "```", "")
-    call = f'Workspace().predict("FOLDER", "{example}")'
+    yield from ("## Use", "", "```sh", f"spec-runner predict FOLDER {quote(example)}", "```", "")
+    call = f'Workspace().predict("FOLDER", {json.dumps(example, ensure_ascii=False)})'
     yield from ("```python", "from dotexp import Workspace", "", call, "```", "")
     if has_body:
         yield from ('As a body\'s weights in a spec: `weights = "FOLDER"`.', "")

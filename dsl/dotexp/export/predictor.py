@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from dotexp.sdk.data import Data, Encoded, Trained
 
 
+Input = str | tuple[str, ...]
+"""Text, such as a path, or the texts of an input that has several."""
+
 Value = str | float | tuple[str, ...] | tuple[float, ...]
 """A label, labels, a number or numbers."""
 
@@ -57,6 +60,15 @@ class Prediction:
         if self.probabilities is not None:
             row["probabilities"] = self.probabilities
         return {**row, "unknown": list(self.unknown), "stand_in": self.stand_in} if self.unknown else row
+
+
+def queries_of(experiment: Experiment) -> Mapping[str, Query]:
+    """Return the queries that an experiment's model and data answer; a model's stands before its data's of one name."""
+    model, found = experiment.model, dict[str, Query]()
+    for part in (model.whole, model.head, model.body, experiment.stages[-1].data):
+        for query in part.component.queries if part is not None else ():
+            found.setdefault(query.name, query)
+    return found
 
 
 class Predictor:
@@ -100,8 +112,8 @@ class Predictor:
         return encoder
 
     def encode(self, inputs: Sequence[Any]) -> Encoded:
-        """Encode inputs as the data does. Raises UsageError for inputs of another kind."""
-        return self._encoder(list(inputs))
+        """Encode inputs as the data does. Raises UsageError for inputs of another kind, TypeError for other tuples."""
+        return self._encoder([self.inputs.given(each) if isinstance(each, tuple) else each for each in inputs])
 
     def predictions(self, inputs: Sequence[Any], tta: int = 0) -> Iterator[Prediction]:
         """Yield a prediction for each input, in bounded memory; one without an answer is a prediction with its error.
@@ -154,9 +166,7 @@ class Predictor:
     @property
     def queries(self) -> Mapping[str, Query]:
         """Queries that the run's data and model answer, by name; a model's stands before its data's of one name."""
-        model = self.experiment.model
-        parts = (self.data, model.body, model.head, model.whole)
-        return {query.name: query for part in parts if part is not None for query in part.component.queries}
+        return queries_of(self.experiment)
 
     def query(self, name: str) -> Query:
         """Return the query of a name. Raises UsageError where neither the data nor the model answers one."""

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from dotexp.export.predictor import Predictor
+from dotexp.export.predictor import Input, Predictor
 from dotexp.language.diagnostics import ComponentError, UsageError
 from dotexp.sdk.data import Named
 
@@ -35,7 +35,7 @@ class Samples:
     names: tuple[str, ...] = ()
 
 
-def take_samples(predictor: Predictor, inputs: Sequence[str]) -> Samples:
+def take_samples(predictor: Predictor, inputs: Sequence[Input]) -> Samples:
     """Encode the inputs given, or else some validation examples of the run's data, and compute their outputs.
 
     Raises UsageError for inputs of another kind, or where none are given and the data is gone.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Write a number with its noun: `1 epoch`, `2 epochs`, `1,000 classes` with `plural = "classes"`."""
@@ -12,6 +14,12 @@ def counted_plural(number: int, plural: str) -> str:
     """Write a number with a noun that is at hand in the plural: `1 user` and `2 users` of `users`."""
     singular = f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
     return counted(number, singular, plural)
+
+
+def with_article(noun: str) -> str:
+    """Write a noun with its article, by its sound: `a pair`, `an image`, `a user`."""
+    vowel = noun[:1].lower() in tuple("aeiou") and not re.match(r"(?i)eu|one\b|u(ni|s[aeu]|t[ei])", noun)
+    return f"{'an' if vowel else 'a'} {noun}"
 
 
 def range_ends(low: float, high: float) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from fnmatch import fnmatch
 from time import perf_counter
 from typing import Any
 
@@ -21,11 +22,10 @@ from dotexp.runs.files import finite
 from dotexp.serve.batching import FullError
 from dotexp.serve.openapi import document
 from dotexp.serve.pages import HEADERS, docs_page, model_page
-from dotexp.serve.requests import Pairs, User, parse_question
-from dotexp.serve.service import RefusedError, Service
+from dotexp.serve.requests import Inputs, RefusedError
+from dotexp.serve.service import Service
 
 Handler = Callable[[Request], Awaitable[Response]]
-_MOST_IMAGES = 32
 
 
 def create_app(service: Service) -> Starlette:
@@ -81,39 +81,32 @@ class _App:
     async def _answer(self, request: Request) -> dict[str, Any]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         service = self._service
-        if service.takes_images:
-            return {"format_version": 1, "predictions": await service.predict_images(await self._images(request, kind))}
+        if service.inputs.media and not (kind == "application/json" and service.forms.queries):
+            return {"format_version": 1, "predictions": await service.predict_files(await self._files(request, kind))}
         if kind not in ("application/json", ""):
             raise RefusedError(415, f"the body is `{kind}`, and a question as application/json is wanted: see /docs")
-        question = parse_question(await self._body(request), service.limits)
-        if isinstance(question, Pairs):
-            return {"format_version": 1, "predictions": await service.predict_pairs(question.pairs)}
-        return await self._recommendations(question)
+        asked = service.forms.parse(await self._body(request))
+        if isinstance(asked, Inputs):
+            return {"format_version": 1, "predictions": await service.predict(asked)}
+        chosen, rows = await service.ask(asked)
+        return {"format_version": 1, asked.query.key: asked.value, **chosen, asked.query.rows: rows}
 
-    async def _recommendations(self, question: User) -> dict[str, Any]:
-        known = self._service.knows_ratings
-        if question.seen is False and not known:
-            raise RefusedError(
-                422, "what the user has rated is not known without the run's data: ask with `seen`: true"
-            )
-        seen = not known if question.seen is None else question.seen
-        rows = await self._service.recommend(question.user, question.top, seen)
-        return {"format_version": 1, "user": question.user, "seen": seen, "recommendations": rows}
-
-    async def _images(self, request: Request, kind: str) -> list[bytes]:
-        """Read the images of a request: its body, or the files of a form."""
+    async def _files(self, request: Request, kind: str) -> list[bytes]:
+        """Read the files of a request: its body, or those of a form."""
         if kind == "multipart/form-data":
-            return await self._files(request)
-        if kind and not kind.startswith("image/") and kind != "application/octet-stream":
-            wanted = "image/…, application/octet-stream or multipart/form-data"
-            raise RefusedError(415, f"the body is `{kind}`, and an image as {wanted} is wanted")
+            return await self._form(request)
+        media, one = self._service.inputs.media, self._service.inputs.one
+        if kind and not fnmatch(kind, media) and kind != "application/octet-stream":
+            wanted = f"{media.replace('*', '…')}, application/octet-stream or multipart/form-data"
+            raise RefusedError(415, f"the body is `{kind}`, and {one} as {wanted} is wanted")
         body = await self._body(request)
         if not body:
-            raise RefusedError(422, "the body is empty: an image is wanted")
+            raise RefusedError(422, f"the body is empty: {one} is wanted")
         return [body]
 
-    async def _files(self, request: Request) -> list[bytes]:
-        parser = MultiPartParser(request.headers, self._stream(request), max_files=_MOST_IMAGES, max_fields=8)
+    async def _form(self, request: Request) -> list[bytes]:
+        most = self._service.limits.files
+        parser = MultiPartParser(request.headers, self._stream(request), max_files=most, max_fields=8)
         try:
             form = await parser.parse()
         except (MultiPartException, KeyError, ValueError) as error:
@@ -121,7 +114,7 @@ class _App:
         files = [await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)]
         await form.close()
         if not files:
-            raise RefusedError(422, "the form has no file: an image is wanted")
+            raise RefusedError(422, f"the form has no file: {self._service.inputs.one} is wanted")
         return files
 
     async def _body(self, request: Request) -> bytes:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dotexp.components.input_form import InputForm
+from dotexp.components.queries import Query, QueryOption
+from dotexp.language.wording import with_article
+from dotexp.serve.requests import Forms
 from dotexp.serve.service import Service
 from dotexp.version import __version__
 
@@ -20,7 +24,6 @@ _ERROR = {
     },
 }
 _ID = {"oneOf": [{"type": "string"}, {"type": "integer"}]}
-_PAIR = {"type": "object", "required": ["user", "item"], "properties": {"user": _ID, "item": _ID}}
 _FAULTS = {
     "400": "The body cannot be read.",
     "413": "The body, the image or the list is larger than allowed.",
@@ -47,51 +50,70 @@ def document(service: Service) -> dict[str, Any]:
 
 def _predict(service: Service) -> dict[str, Any]:
     many = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
-    answers = [_answer({"predictions": many})]
-    if not service.takes_images:
-        row = {"type": "object", "properties": {name: {} for name in ("rank", "item", "title", "value")}}
-        answers.append(_answer({"user": {"type": "string"}, "seen": {"type": "boolean"},
-                                "recommendations": {"type": "array", "items": row}}))  # fmt: skip
+    answers = [_answer({"predictions": many}), *map(_rows, service.forms.queries)]
     schema = {"$ref": "#/components/schemas/Error"}
     faults = {
         status: {"description": text, "content": {"application/json": {"schema": schema}}}
         for status, text in _FAULTS.items()
     }
     found = {"description": "The answer.", "content": {"application/json": {"schema": {"oneOf": answers}}}}
-    what = "an image" if service.takes_images else "pairs of a user and an item, or name a user's best items"
     return {
-        "summary": f"Predict for {what}.",
-        "requestBody": {"required": True, "content": _images() if service.takes_images else _questions(service)},
+        "summary": f"Predict for {_asked(service)}.",
+        "requestBody": {"required": True, "content": {**_files(service.inputs), **_questions(service.forms)}},
         "responses": {"200": found, **faults},
     }
 
 
-def _images() -> dict[str, Any]:
+def _asked(service: Service) -> str:
+    """Say what is asked: `pairs of a user and an item, or name a user's best items`."""
+    form = service.inputs
+    parts = [with_article(key) for key in form.keys] if len(form.keys) > 1 else []
+    inputs = form.one if form.media else form.plural + (f" of {' and '.join(parts)}" if parts else "")
+    queries = (f"name {with_article(query.key)}'s {query.title}" for query in service.forms.queries)
+    return ", or ".join((inputs, *queries))
+
+
+def _rows(query: Query) -> dict[str, Any]:
+    """Describe the answer to a query."""
+    row = {"type": "object", "properties": {name: {} for name, _ in query.columns}}
+    chosen = {option.keyword: {"type": "boolean"} for option in query.options if option.spares_data}
+    return _answer({query.key: {"type": "string"}, **chosen, query.rows: {"type": "array", "items": row}})
+
+
+def _files(form: InputForm) -> dict[str, Any]:
+    if not form.media:
+        return {}
     file = {"type": "string", "format": "binary"}
-    form = {"type": "object", "properties": {"file": {"type": "array", "items": file}}}
-    return {"image/*": {"schema": file}, "multipart/form-data": {"schema": form}}
+    several = {"type": "object", "properties": {"file": {"type": "array", "items": file}}}
+    return {form.media: {"schema": file}, "multipart/form-data": {"schema": several}}
 
 
-def _questions(service: Service) -> dict[str, Any]:
-    limits = service.limits
-    pairs = {"type": "array", "items": _PAIR, "minItems": 1, "maxItems": limits.pairs}
-    top = {"type": "integer", "minimum": 1, "maximum": limits.top, "default": 10}
-    forms = [
-        _PAIR,
-        {"type": "object", "required": ["pairs"], "properties": {"pairs": pairs}},
-        {"type": "object", "required": ["user"], "properties": {"user": _ID, "top": top, "seen": {"type": "boolean"}}},
-    ]
-    examples = {
-        "pair": {"value": {"user": "196", "item": "242"}},
-        "pairs": {"value": {"pairs": [{"user": "196", "item": "242"}]}},
-        "best items": {"value": {"user": "196", "top": 10}},
-    }
-    return {"application/json": {"schema": {"oneOf": forms}, "examples": examples}}
+def _questions(forms: Forms) -> dict[str, Any]:
+    accepted, form = [], forms.inputs
+    if form.keys:
+        one = {"type": "object", "required": list(form.keys), "properties": dict.fromkeys(form.keys, _ID)}
+        several = {"type": "array", "items": one, "minItems": 1, "maxItems": forms.limits.inputs}
+        accepted = [one, {"type": "object", "required": [form.plural], "properties": {form.plural: several}}]
+    for query in forms.queries:
+        options = {option.keyword: _option(option, forms) for option in query.options}
+        accepted.append({"type": "object", "required": [query.key], "properties": {query.key: _ID, **options}})
+    examples = {name: {"value": value} for name, value in forms.examples().items()}
+    return {"application/json": {"schema": {"oneOf": accepted}, "examples": examples}} if accepted else {}
+
+
+def _option(option: QueryOption, forms: Forms) -> dict[str, Any]:
+    bounds = forms.bounds(option)
+    within = {} if bounds is None else {"minimum": bounds[0], "maximum": bounds[1]}
+    default = forms.default(option)
+    return {"type": _TYPES[option.type], **within, **({"default": default} if default not in (None, False) else {})}
+
+
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def _prediction(service: Service) -> dict[str, Any]:
     classes = service.predictor.facts.classes
-    inputs = ("input",) if service.takes_images else ("user", "item")
+    inputs = tuple(service.inputs.keys) or ("input",)
     properties: dict[str, Any] = {name: {"type": "string"} for name in inputs}
     if classes is None:
         properties["value"] = {"type": "number"}

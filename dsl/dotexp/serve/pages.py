@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dotexp.components.queries import Query
 from dotexp.serve.service import Service
 
 HEADERS = {
@@ -22,14 +23,28 @@ _TEMPLATES = Environment(
 
 
 def model_page(service: Service) -> str:
-    """Write the page to drop an image on, or to ask for a user's best items."""
-    experiment = service.predictor.experiment
+    """Write the page to try the model on: a place for a file or fields of an input, and a form for each query."""
     return _TEMPLATES.get_template("model.html.jinja").render(
         name=service.name,
-        description=experiment.description,
-        images=service.takes_images,
-        example="" if service.takes_images else service.predictor.facts.vocabulary["users"][0],
+        description=service.predictor.experiment.description,
+        inputs=service.inputs,
+        queries=[_query_form(service, query) for query in service.forms.queries],
     )
+
+
+def _query_form(service: Service, query: Query) -> dict[str, Any]:
+    """Return what the page shows of a query: its fields, and the headings of its rows."""
+    known = service.predictor.facts.vocabulary.get(query.vocabulary) or ()
+    shown = {
+        "key": query.key, "title": query.title, "rows": query.rows, "columns": query.columns,
+        "example": next(iter(known), ""), "counts": "",
+        "flags": {option.keyword: option.help.partition(";")[0] for option in query.options if option.spares_data},
+    }  # fmt: skip
+    for option in query.options:
+        if option.counts_rows:
+            least, most = service.forms.bounds(option) or (1, service.limits.rows)
+            shown.update(counts=option.keyword, least=least, most=most, default=service.forms.default(option))
+    return shown
 
 
 def docs_page(document: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from time import perf_counter
 from typing import Any
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from dotexp.export.predictor import Predictor
 from dotexp.language.diagnostics import ComponentError, UsageError
-from dotexp.sdk.data import Piece
 from dotexp.serve.batching import Batcher
 from dotexp.serve.limits import Limits
 from dotexp.serve.metrics import Metrics
+from dotexp.serve.requests import Forms, Inputs, Question, RefusedError
 
 Answer = list[dict[str, Any]]
 
@@ -32,60 +32,59 @@ class Examples:
     inputs: tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """A user's best items to name."""
-
-    user: str
-    top: int
-    seen: bool
-
-
-class RefusedError(Exception):
-    """A request that cannot be answered: the HTTP status, and why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Service:
     """Answers for a trained model. Its methods run on the event loop, the model on a thread of its own.
 
-    `takes_images` says what inputs are; else they are pairs of a user and an item. `knows_ratings` says whether the
-    run's data is at hand, so that what a user has rated can be left out.
+    `forms` are those of the questions in JSON; where the data's inputs are files, inputs are not among them. `has_data`
+    says whether a query can open the run's data. Raises UsageError where the data does not say how it takes inputs.
     """
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
         self.predictor = predictor
         self.limits = limits
         self.metrics = Metrics()
-        self.batcher: Batcher[Examples | Recommendation, Answer] = Batcher(
+        self.inputs = predictor.inputs
+        queries = [query for query in predictor.queries.values() if query.title]
+        self.forms = Forms(self.inputs, queries, limits)
+        self.batcher: Batcher[Examples | Question, Answer] = Batcher(
             self._run, limits.batch, limits.queue, lambda job: len(job.rows) if isinstance(job, Examples) else 1
         )
         self._decoders = ThreadPoolExecutor(thread_name_prefix="decode")
-        self.takes_images = "user" not in predictor.queries
-        self.knows_ratings = not self.takes_images and self._opens_data()
+        self.has_data = any(query.opens_data for query in queries) and self._opens_data()
 
     @property
     def name(self) -> str:
         """What is served: the run's or bundle's name."""
         return self.predictor.folder.name
 
-    async def predict_images(self, images: Sequence[bytes]) -> Answer:
-        """Predict for images given as the bytes of files. Raises RefusedError for one that cannot be read."""
+    async def predict_files(self, files: Sequence[bytes]) -> Answer:
+        """Predict for inputs given as the bytes of files. Raises RefusedError for one that cannot be read."""
         loop = asyncio.get_running_loop()
-        piece = await loop.run_in_executor(self._decoders, self._decode, images)
-        return await self.batcher.submit(Examples(piece.rows, piece.inputs))
+        return await self.batcher.submit(await loop.run_in_executor(self._decoders, self._decode, files))
 
-    async def predict_pairs(self, pairs: Sequence[tuple[str, str]]) -> Answer:
-        """Predict for pairs of a user and an item."""
-        (piece,) = _pieces(self.predictor, pairs)
-        return await self.batcher.submit(Examples(piece.rows, piece.inputs))
+    async def predict(self, inputs: Inputs) -> Answer:
+        """Predict for inputs given in JSON. Raises RefusedError for one that cannot be encoded."""
+        return await self.batcher.submit(_examples(self.predictor, inputs.values))
 
-    async def recommend(self, user: str, top: int, seen: bool) -> Answer:
-        """Name a user's best items. Raises UsageError for an unknown user."""
-        return await self.batcher.submit(Recommendation(user, top, seen))
+    async def ask(self, asked: Question) -> tuple[Mapping[str, Any], Answer]:
+        """Answer a query; return the options that the service may choose, and the rows.
+
+        Without the run's data, an option that spares it is given. Raises RefusedError where the question forbids it,
+        UsageError for what the query refuses.
+        """
+        options = {each.keyword: self.forms.default(each) for each in asked.query.options}
+        options.update({name: value for name, value in asked.options.items() if value is not None})
+        chosen = {}
+        for option in asked.query.options:
+            if not option.spares_data:
+                continue
+            if not self.has_data and asked.options.get(option.keyword) is False:
+                help = f"ask with `{option.keyword}`: true"
+                raise RefusedError(422, f"this question has no answer without the run's data: {help}")
+            if asked.options.get(option.keyword) is None:
+                options[option.keyword] = option.default or not self.has_data
+            chosen[option.keyword] = options[option.keyword]
+        return chosen, await self.batcher.submit(replace(asked, options=options))
 
     async def close(self) -> None:
         """Answer what waits, and end the threads."""
@@ -99,14 +98,11 @@ class Service:
             return False
         return True
 
-    def _decode(self, images: Sequence[bytes]) -> Piece:
-        for image in images:
-            self._check_pixels(image)
-        (piece,) = _pieces(self.predictor, images)
-        for row in piece.rows:
-            if "error" in row:
-                raise RefusedError(422, str(row["error"]))
-        return piece
+    def _decode(self, files: Sequence[bytes]) -> Examples:
+        if self.inputs.media.startswith("image/"):
+            for file in files:
+                self._check_pixels(file)
+        return _examples(self.predictor, files)
 
     def _check_pixels(self, content: bytes) -> None:
         """Refuse an image by its header alone where decoding it would take too much memory."""
@@ -126,11 +122,11 @@ class Service:
                 413, f"the image has {width:,} by {height:,} pixels: {self.limits.pixels:,} in all are taken"
             )
 
-    def _run(self, jobs: Sequence[Examples | Recommendation]) -> list[Answer | Exception]:
-        """Answer jobs on the model's thread: all examples in one batch, recommendations one by one."""
+    def _run(self, jobs: Sequence[Examples | Question]) -> list[Answer | Exception]:
+        """Answer jobs on the model's thread: all examples in one batch, queries one by one."""
         examples = [job for job in jobs if isinstance(job, Examples)]
         predicted = iter(self._predict(examples) if examples else ())
-        return [next(predicted) if isinstance(job, Examples) else self._recommend(job) for job in jobs]
+        return [next(predicted) if isinstance(job, Examples) else self._answer(job) for job in jobs]
 
     def _predict(self, jobs: Sequence[Examples]) -> list[Answer]:
         inputs = tuple(torch.cat(column) for column in zip(*(job.inputs for job in jobs), strict=True))
@@ -141,18 +137,23 @@ class Service:
         found = iter(outputs)
         return [[self.predictor.read(row, next(found)).as_json() for row in job.rows] for job in jobs]
 
-    def _recommend(self, job: Recommendation) -> Answer | Exception:
+    def _answer(self, job: Question) -> Answer | Exception:
         try:
-            return self.predictor.ask("user", job.user, top=job.top, seen=job.seen)
+            return self.predictor.ask(job.query.name, job.value, **job.options)
         except Exception as error:  # this request's alone
             return error
 
 
-def _pieces(predictor: Predictor, inputs: Sequence[Any]) -> list[Piece]:
+def _examples(predictor: Predictor, inputs: Sequence[Any]) -> Examples:
+    """Encode inputs. Raises RefusedError for one that cannot be encoded, as the encoder says it."""
     encoded = predictor.encode(inputs)
     if encoded.pieces is None:
-        raise RefusedError(501, f"`{predictor.data.name}` does not encode inputs in pieces, which a service needs")
-    pieces = list(encoded.pieces(0))
-    rows = [row for piece in pieces for row in piece.rows]
-    columns = zip(*(piece.inputs for piece in pieces if piece.inputs), strict=True)
-    return [Piece(rows, tuple(torch.cat(column) for column in columns))]
+        rows: list[Mapping[str, Any]] = list(encoded.rows)
+        batches = list(encoded.batches)
+    else:
+        pieces = list(encoded.pieces(0))
+        rows, batches = [row for piece in pieces for row in piece.rows], [piece.inputs for piece in pieces]
+    for row in rows:
+        if "error" in row:
+            raise RefusedError(422, str(row["error"]))
+    return Examples(rows, tuple(torch.cat(column) for column in zip(*batches, strict=True)))

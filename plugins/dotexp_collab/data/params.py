@@ -257,7 +257,7 @@ class LatentRatingsParams(DataParams):
 _DATA = DataSignature("ratings", "users and items")
 _PAIRS = InputForm(
     "dotexp_collab.predict.encode:encoder", ("users", "items"), "USER:ITEM pairs or files of them", "196:242",
-    {"user": "196", "item": "242"}, "pairs",
+    {"user": "196", "item": "242"}, "pairs", "pair",
 )  # fmt: skip
 _HOME = "dotexp_collab.data"
 
@@ -268,7 +268,8 @@ _QUERIES = (
     Query(
         "user", "dotexp_collab.predict.recommend:recommend", "what this user may like, best first",
         "USER", rows="recommendations", options=(_TOP, _SEEN), opens_data=True,
-        function="recommend", vocabulary="users",
+        function="recommend", vocabulary="users", title="best items",
+        columns=(("rank", "Rank"), ("item", "Item"), ("title", "Title"), ("value", "Rating")),
     ),
     Query(
         "similar", "dotexp_collab.predict.recommend:similar", "what is like this item, by id or title",

@@ -187,7 +187,10 @@ class DigitsParams(ImageDataParams):
 _HOME = "dotexp_vision.data"
 _FACTS = DataSignature("classification", "images")
 
-IMAGES = InputForm(f"{_HOME}.encoding:encoder", ("images",), "image files or folders", "photo.jpg")
+IMAGES = InputForm(
+    f"{_HOME}.encoding:encoder", ("images",), "image files or folders", "photo.jpg",
+    plural="images", singular="image", media="image/*",
+)  # fmt: skip
 """Images, as `predict` takes them."""
 
 _DIGITS = IMAGES.replace(encoder=f"{_HOME}.digits:encoder")

@@ -17,6 +17,7 @@ from torch import Tensor
 from dotexp.components.bases import FileWeights
 from dotexp.components.component import Use
 from dotexp.experiment.weight_files import files_in, missing_file
+from dotexp.language.wording import with_article
 from dotexp.sdk import sniffing
 from dotexp.sdk.weights.errors import first_line, unusable
 from dotexp.sdk.weights.inspecting import inspection
@@ -254,11 +255,7 @@ def _held(loaded: object) -> str:
         tensors = f"{len(loaded) - len(named)} tensors, " if len(named) < len(loaded) else ""
         listed = f"{', '.join(named[:_SHOWN])}{', …' if len(named) > _SHOWN else ''}"
         return f"it holds {tensors}{listed}" if loaded else "it holds nothing"
-    return f"it holds {_article(type(loaded).__name__)}"
-
-
-def _article(name: str) -> str:
-    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
+    return f"it holds {with_article(type(loaded).__name__)}"
 
 
 def _common_prefix(tensors: Mapping[str, Any]) -> str:
