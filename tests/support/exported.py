@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 
 import dotexp
@@ -31,14 +33,16 @@ stage all { fit one_cycle(epochs = 1, lr = 5e-3) }
 """
 
 
-def write_ratings(path: Path) -> None:
-    rows = (f"u{user},i{item},{1 + (user * item) % 5}" for user in range(9) for item in range(7))
+def write_ratings(path: Path, without: Collection[tuple[int, int]] = ()) -> None:
+    """Write the ratings of 9 users and 7 items: all pairs but those that are left out."""
+    pairs = (pair for pair in product(range(9), range(7)) if pair not in without)
+    rows = (f"u{user},i{item},{1 + (user * item) % 5}" for user, item in pairs)
     path.write_text("user,item,rating\n" + "\n".join(rows) + "\n")
 
 
-def train_films(folder: Path) -> RunFolder:
+def train_films(folder: Path, without: Collection[tuple[int, int]] = ()) -> RunFolder:
     """Train FILMS in a folder, on the ratings of `write_ratings`."""
-    write_ratings(folder / "ratings.csv")
+    write_ratings(folder / "ratings.csv", without)
     return _trained(folder / "films.exp", FILMS)
 
 
