@@ -106,7 +106,12 @@ def test_groups_keep_their_ratio_and_the_optimizer_its_momentum() -> None:
     swept(plan(stage(optimizer=NOTING)), rates)
     assert len(SEEN) == 10
     for rate, groups in zip(rates, SEEN, strict=True):
-        assert {group["name"]: group["lr"] for group in groups} == {"head": rate, "body": pytest.approx(rate / 2)}
+        assert {group["name"]: group["lr"] for group in groups} == {
+            "head": rate,
+            "head.undecayed": rate,
+            "body": pytest.approx(rate / 2),
+            "body.undecayed": pytest.approx(rate / 2),
+        }
         assert {group["betas"] for group in groups} == {(0.9, 0.99)}
 
 
@@ -114,7 +119,7 @@ def test_what_is_frozen_in_the_stage_is_frozen_in_the_sweep() -> None:
     SEEN.clear()
     planned = plan(stage(optimizer=NOTING, freeze=BODY))
     swept(planned, sweep_rates(5))
-    assert {group["name"] for groups in SEEN for group in groups} == {"head"}
+    assert {group["name"] for groups in SEEN for group in groups} == {"head", "head.undecayed"}
 
 
 def test_a_loss_that_explodes_ends_the_sweep() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import dotexp
@@ -39,6 +40,14 @@ def test_epoch_curves_hold_every_epoch_and_mark_where_stages_end() -> None:
     assert f1.title == "f1 by epoch, on the validation set"
     assert list(f1.draw().axes[0].lines[0].get_ydata()) == pytest.approx([0.1, 0.2, 0.1])
     assert list(epoch_plots([])) == []
+
+
+def test_what_callbacks_logged_has_curves_behind_those_of_the_metrics() -> None:
+    logged = [{"lr/head": 0.1}, {}, {"lr/head": 0.3, "norm": None}]
+    _, f1, rate = epoch_plots([replace(row, logged=values) for row, values in zip(rows(), logged, strict=True)])
+    assert (f1.title, rate.title) == ("f1 by epoch, on the validation set", "lr/head by epoch, logged by a callback")
+    drawn = list(rate.draw().axes[0].lines[0].get_ydata())
+    assert drawn[::2] == pytest.approx([0.1, 0.3]) and math.isnan(drawn[1])
 
 
 def test_schedule_curves_have_a_line_a_group_and_keep_ends_and_gaps() -> None:

@@ -54,6 +54,7 @@ class Display:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._header: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
 
     def run_started(self, plan: Plan, run: RunFolder) -> None:
         """Print the run's name and its counts."""
@@ -68,7 +69,8 @@ class Display:
         """Print the stage's table header and start its progress bar."""
         self._stop()
         self._console.print(f"stage {name}", markup=False, style="bold")
-        self._console.print(_line(self._header, self._width), markup=False)
+        self._logged = ()
+        self._print_header()
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
             times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -82,8 +84,11 @@ class Display:
             self._progress.update(self._task, completed=step)
 
     def epoch_ended(self, row: EpochRow) -> None:
-        """Print the epoch's row."""
-        numbers = (row.train_loss, row.valid_loss, *_values(row.metrics))
+        """Print the epoch's row, under a new header where callbacks have logged other numbers than before."""
+        if tuple(row.logged) != self._logged:
+            self._logged = tuple(row.logged)
+            self._print_header()
+        numbers = (row.train_loss, row.valid_loss, *_values(row.numbers))
         cells = (str(row.epoch), *(said(number) for number in numbers), f"{row.seconds:.1f}")
         self._console.print(_line(cells, self._width), markup=False)
         if row.stopped is not None:
@@ -100,6 +105,10 @@ class Display:
     @property
     def _width(self) -> int | None:
         return screen_width(err=True)
+
+    def _print_header(self) -> None:
+        *columns, seconds = self._header
+        self._console.print(_line((*columns, *self._logged, seconds), self._width), markup=False)
 
     def _say(self, text: str, style: str | None = None) -> None:
         """Print a line, broken between words where the terminal is narrower."""

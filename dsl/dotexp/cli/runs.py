@@ -62,10 +62,10 @@ def show(run: str, root: Path, as_json: bool) -> None:
     if main is not None:
         numbers = "".join(f", {name} {said(value)}" for name, value in main.metrics.items())
         print_line(f"  valid loss {said(main.valid_loss)}{numbers}, of the weights of {main.weights}")
-    names = list(epochs[-1].metrics) if epochs else []
+    names = list(dict.fromkeys(name for epoch in epochs for name in epoch.numbers))
     header = ("stage", "epoch", "train_loss", "valid_loss", *names, "seconds")
     rows = [
-        (e.stage, str(e.epoch), said(e.train_loss), said(e.valid_loss), *(said(e.metrics.get(n)) for n in names),
+        (e.stage, str(e.epoch), said(e.train_loss), said(e.valid_loss), *(said(e.numbers.get(n)) for n in names),
          f"{e.seconds:.1f}")
         for e in epochs
     ]  # fmt: skip

@@ -81,7 +81,7 @@ def make_subject(inference: Inference, run: RunFolder, store: DataStore, device:
     return Subject(
         inference.metrics, inference.model, facts, network, part, activate(raw).float(), targets, losses, activate,
         batch_size, inference.seed, augmented if isinstance(part, Augmentable) and part.augmentable else None,
-        data.part("train"),
+        data.part("train"), run.path, run.read_epochs(),
     )  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class StageRun:
         self._plan = plan
         self._epoch_started = perf_counter()
         self._warned = False
+        self._warned_of_logged = False
 
     def start(self, digests: Mapping[str, str] | None = None) -> None:
         """Take the digests that freezing is proved with, and tell the callbacks that the stage starts.
@@ -124,10 +125,14 @@ class StageRun:
         if not self._warned and (faults := "; ".join(numbers.faults())):
             self._warned = True
             warn(f"stage `{self.stage.name}`, epoch {epoch + 1}: {faults}: {self._reason()}")
-        reason = callbacks.epoch_ended(row)
+        reason = callbacks.epoch_ended(replace(row, logged=callbacks.logged.values()))
         callbacks.after_validation()
         self._epoch_started = perf_counter()
-        return replace(row, stopped=reason if epoch + 1 < self.stage.epochs else None)
+        logged, bad = callbacks.take_logged()
+        if bad and not self._warned_of_logged:
+            self._warned_of_logged = True
+            warn(f"stage `{self.stage.name}`, epoch {epoch + 1}: {'; '.join(bad)}")
+        return replace(row, stopped=reason if epoch + 1 < self.stage.epochs else None, logged=logged)
 
     def _reason(self) -> str:
         """Say where validation's numbers that are not finite may come from."""

@@ -102,10 +102,10 @@ def _epochs(run: RunFolder, again: RunFolder) -> Iterator[str]:
 
 def _row(first: EpochRow, second: EpochRow) -> Iterator[str]:
     place = f"metrics.jsonl: stage {first.stage}, epoch {first.epoch}"
-    old, new = ({**vars(row), **row.metrics} for row in (first, second))
-    for name in old:
-        if name not in ("seconds", "metrics") and old[name] != new.get(name):
-            yield f"{place}: {name} {old[name]}, and again {new.get(name)}"
+    old, new = ({**vars(row), **row.numbers} for row in (first, second))
+    for name in {**old, **new}:
+        if name not in ("seconds", "metrics", "logged") and old.get(name) != new.get(name):
+            yield f"{place}: {name} {old.get(name)}, and again {new.get(name)}"
 
 
 def _schedule(run: RunFolder, again: RunFolder) -> Iterator[str]:

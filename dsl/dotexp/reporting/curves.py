@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 def epoch_plots(rows: Sequence[EpochRow]) -> Iterator[Plot]:
-    """Yield plots of the losses, and of each metric that is a number, over all epochs of all stages."""
+    """Yield plots of the losses, each metric that is a number, and what callbacks logged, over all epochs."""
     if not rows:
         return
     at = [float(place) for place in range(1, len(rows) + 1)]
@@ -53,10 +53,11 @@ def epoch_plots(rows: Sequence[EpochRow]) -> Iterator[Plot]:
     spans = [StageEnd(name, end + 0.5) for (name, _), end in zip(lengths, ends, strict=True)]
     losses = [Line("train", at, [row.train_loss for row in rows]), Line("valid", at, [row.valid_loss for row in rows])]
     yield Plot("Loss by epoch", _drawing(losses, spans))
-    for name in dict.fromkeys(name for row in rows for name in row.metrics):
-        values = [_number(row.metrics.get(name)) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row.numbers):
+        values = [_number(row.numbers.get(name)) for row in rows]
         if any(value is not None for value in values):
-            title = f"{name} by epoch, on the validation set"
+            measured = any(name in row.metrics for row in rows)
+            title = f"{name} by epoch, on the validation set" if measured else f"{name} by epoch, logged by a callback"
             yield Plot(title, _drawing([Line(name, at, values)], spans))
 
 

@@ -95,12 +95,12 @@ def _stage_table(stages: Sequence[StageResult], rows: Sequence[EpochRow]) -> Tab
 
 
 def _epoch_table(rows: Sequence[EpochRow]) -> Table:
-    metrics = _metrics(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row.numbers))
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
-        numbers = (row.train_loss, row.valid_loss, *(_cell(row.metrics.get(name)) for name in metrics))
+        numbers = (row.train_loss, row.valid_loss, *(_cell(row.numbers.get(name)) for name in names))
         cells.append((row.stage, row.epoch, row.step, *numbers, _duration(row.seconds)))
-    return Table("Epochs", ("stage", "epoch", "step", "train loss", "valid loss", *metrics, "time"), tuple(cells))
+    return Table("Epochs", ("stage", "epoch", "step", "train loss", "valid loss", *names, "time"), tuple(cells))
 
 
 def _groups(run: RunFolder) -> Iterator[Block]:

@@ -225,6 +225,8 @@ def _epoch_line(row: EpochRow) -> str:
     values = asdict(row)
     if row.stopped is None:
         values.pop("stopped")
+    if not row.logged:
+        values.pop("logged")
     return json.dumps(finite(values), allow_nan=False) + "\n"
 
 

@@ -26,7 +26,8 @@ class EpochRow:
     """One line of metrics.jsonl: `epoch` and `step` count from 1 within the stage, `seconds` is the epoch's time.
 
     `train_loss` is the debiased moving average over the stage's steps; None stands for a number that is not finite,
-    or that there is none of. `stopped` says why the stage stopped after this epoch, where it was not its last.
+    or that there is none of. `stopped` says why the stage stopped after this epoch, where it was not its last. `logged`
+    are numbers that callbacks have logged, by name.
     """
 
     stage: str
@@ -37,6 +38,12 @@ class EpochRow:
     metrics: Mapping[str, Any]
     seconds: float
     stopped: str | None = None
+    logged: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The metrics, then what callbacks have logged."""
+        return {**self.metrics, **self.logged}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from dotexp.experiment.callback_checks import find_metric
 from dotexp.runs.results import EpochRow
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from dotexp.components.component import Use
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "EpochRow", "Training"]
 
 
+def _unheard(name: str, value: float | Tensor) -> None:
+    """Discard a number: there is no run."""
+
+
 @dataclass(frozen=True)
 class Training:
     """A stage as it starts: its plan, the data's facts, the network, and the optimizer of the `parameters` that train.
 
-    `metrics` are the experiment's, by the name under which an epoch's row has them.
+    `metrics` are the experiment's, by the name under which an epoch's row has them. `log(name, value)` adds a number,
+    or a tensor of one number, to the current epoch: the last value of each name is in `EpochRow.logged`, and so in
+    metrics.jsonl, the progress table, the report and what listeners are told.
     """
 
     stage: StagePlan
@@ -34,6 +40,7 @@ class Training:
     optimizer: Optimizer
     parameters: tuple[nn.Parameter, ...]
     metrics: Mapping[str, Use]
+    log: Callable[[str, float | Tensor], None] = _unheard
 
     def name_of(self, metric: Use) -> str:
         """Name under which an epoch's row has a metric. Raises LookupError for one that is not measured."""

@@ -8,12 +8,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
     from dotexp.components.component import Use
     from dotexp.components.facts import DataFacts
     from dotexp.experiment.experiment import Model
+    from dotexp.runs.results import EpochRow
     from dotexp.sdk.data import Part
     from dotexp.sdk.seeds import Draw
 
@@ -109,7 +112,8 @@ class Subject:
     loss, (N,). `activate` maps the network's outputs to activated ones; `batch_size` and `seed` are the experiment's.
     `augmented` computes the activated outputs over the part with its examples augmented as in training, by a draw; None
     where the data augments nothing. `train` is the training part, for what is counted there; None where only the
-    validation part was opened.
+    validation part was opened. `folder` is the run's, and `epochs` are its epochs: losses, metrics, and what callbacks
+    have logged.
     """
 
     metrics: tuple[Use, ...]
@@ -125,6 +129,8 @@ class Subject:
     seed: int
     augmented: Callable[[Draw], Tensor] | None = None
     train: Part | None = None
+    folder: Path | None = None
+    epochs: tuple[EpochRow, ...] = ()
 
 
 Reporter = Callable[[Subject], Sequence[Section]]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dotexp.components.calls import guarded
 from dotexp.components.component import Use
+from dotexp.engine.training.logged import LoggedNumbers
 from dotexp.runs.results import EpochRow
 from dotexp.sdk.callback import Callback, Training
 from dotexp.sdk.data import Batch
@@ -22,6 +26,7 @@ class StageCallbacks:
 
     def __init__(self, uses: Sequence[Use] = ()) -> None:
         self._all = [(use, _built(use)) for use in uses]
+        self.logged = LoggedNumbers()
         pairs = self._all
         self.built: tuple[Callback, ...] = tuple(own for _, own in self._all)
         self.before_step: tuple[_Step, ...] = tuple(
@@ -43,9 +48,18 @@ class StageCallbacks:
         )
 
     def stage_started(self, training: Training) -> None:
-        """Tell every callback that the stage starts."""
-        for use, own in self._all:
-            guarded(use, "stage_started", own.stage_started)(training)
+        """Tell every callback that the stage starts, each with a `log` of its own."""
+        self.logged = LoggedNumbers(training.metrics)
+        for place, (use, own) in enumerate(self._all):
+            guarded(use, "stage_started", own.stage_started)(replace(training, log=partial(self.logged.log, place)))
+
+    def take_logged(self) -> tuple[dict[str, float], list[str]]:
+        """Return the numbers that were logged in the epoch, and say which are not finite; a new epoch starts."""
+        values = self.logged.values()
+        owners = {name: self._all[self.logged.owner(name)][0].label for name in values}
+        self.logged.clear()
+        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+        return values, [f"{owners[name]} logs `{name}` = {value}" for name, value in bad.items()]
 
     def before_validation(self) -> None:
         """Have the weights put in that are to be validated."""
@@ -65,6 +79,7 @@ class StageCallbacks:
     def stage_ended(self) -> int | None:
         """Have the network left as the stage shall leave it; return the epoch whose weights it has, if not the last."""
         self.before_validation()
+        self.logged.close()
         answers = [guarded(use, "stage_ended", own.stage_ended)() for use, own in self._all]
         return next((epoch for epoch in reversed(answers) if epoch is not None), None)
 

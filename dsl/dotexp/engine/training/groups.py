@@ -50,11 +50,16 @@ def parameter_groups(network: Network, stage: StagePlan) -> tuple[ParameterGroup
                     seen.add(id(parameter))
                     split[everything or plain].append(parameter)
         groups += [
-            ParameterGroup(owner, group.name, tuple(parameters), wd if decayed else 0.0)
+            ParameterGroup(owner, _group_name(group.name, decayed), tuple(parameters), wd if decayed else 0.0)
             for decayed, parameters in split.items()
             if parameters
         ]
     return tuple(groups)
+
+
+def _group_name(group: str, decayed: bool) -> str:
+    """Name a parameter group: two of one learning-rate group differ, and no layer group's name holds a dot."""
+    return group if decayed else f"{group}.undecayed"
 
 
 def sparse_tables(network: Network, rows: bool) -> None:

@@ -157,6 +157,7 @@ class StageLoop:
             "used": self._controls.applied().as_state(),
             "pieces": self._splitting.size if self._splitting is not None else None,
             "callbacks": self.callbacks.state(),
+            "logged": self.callbacks.logged.state(),
             "scaling": self._scaling.state() if self._scaling is not None else None,
         }
 
@@ -169,6 +170,7 @@ class StageLoop:
         if self._splitting is not None and state["pieces"] is not None:
             self._splitting.size = state["pieces"]
         self.callbacks.restore(state.get("callbacks", {}))
+        self.callbacks.logged.restore(state.get("logged", {}))
         if self._scaling is not None:
             self._scaling.restore(state["scaling"])
 
