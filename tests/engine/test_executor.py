@@ -244,7 +244,7 @@ def test_decay_spares_norms_and_biases_unless_told() -> None:
     found = decays(AdamParams(wd=0.1))
     assert {name for name, (_, wd) in found.items() if wd} == {"body.0.0.weight", "body.1.0.weight", "head.3.weight"}
     assert set(found) == set(by_id.values())
-    assert found["head.3.bias"] == ("head", 0.0)
+    assert found["head.3.bias"] == ("head.undecayed", 0.0)
     assert found["body.1.0.weight"] == ("body", 0.1)
     assert {wd for _, wd in decays(AdamParams(wd=0.1, wd_norm_bias=True)).values()} == {0.1}
     without = parameter_groups(network, stage(optimizer=use("optimizer", "build_sgd", SgdParams())))
