@@ -13,6 +13,7 @@ from typing import Any
 
 from dotexp import ComponentError, DataContext, Use, counted, range_ends
 from dotexp.sdk.fields import Header
+from dotexp.sdk.names import printable
 from dotexp.sdk.set_names import marked_set, names_split
 from dotexp.sdk.set_names import role_of as set_named
 from dotexp.sdk.tables import (
@@ -43,6 +44,7 @@ from dotexp_collab.data.headers import (
 )
 from dotexp_collab.data.params import ColumnSplitParams, LeaveLastParams, Memory, NewestParams, OnBad, RatingsParams
 from dotexp_collab.data.reading import Catalogue, ColumnNumbers, read_rows
+from dotexp_collab.data.sentinels import sentinel_notes
 from dotexp_collab.data.splits import HeldOut, split_rows, unused_notes
 from dotexp_collab.data.titles import Titles, names_columns, read_titles
 from dotexp_collab.data.vocabulary import IdNumbers, show_pairs, written_otherwise
@@ -51,6 +53,7 @@ LARGE = 4 * 1024**3
 """Bytes of a file above which its columns are mapped rather than held in memory; of a compressed one, a quarter."""
 
 _LARGEST_RATING = 1e6
+_SHOWN = 3
 _FEW = 20
 """Rows from which on it is odd that every row has a user, or an item, of its own."""
 
@@ -121,9 +124,7 @@ def _read(params: RatingsParams, files: Mapping[str, Path], mapped: bool, digest
     found = _Files()
     if "items" in files:
         titles = _titles(params, files["items"], digest)
-        # a title that cannot be used is told itself, not also by every rating of its item
-        told = dict.fromkeys(titles.unusable, "") if params.on_bad is OnBad.error else {}
-        found.faults["items"], found.catalogue = titles.faults, Catalogue({**told, **titles.titles})
+        found.faults["items"], found.catalogue = titles.faults, Catalogue(titles.titles)
         found.notes += titles.notes
     first: Table | None = None
     for name, path in files.items():
@@ -181,18 +182,30 @@ def _unused_split(params: RatingsParams, table: Table, taken: Sequence[Taken]) -
 
 
 def _require_usable(params: RatingsParams, files: Mapping[str, Path], found: _Files) -> None:
-    """Raise ComponentError (E402) where no item has a title, where a file has rows that are not usable, or no other."""
-    catalogue = found.catalogue
-    if catalogue is not None and catalogue.missing and not catalogue.met:
-        pairs = written_otherwise(list(catalogue.missing), list(catalogue.titles))
-        help = f"ids are written otherwise: {show_pairs(pairs)}" if pairs else _examples(catalogue)
-        raise ComponentError(f"no item of {params.path} is in {params.items}", field="items", help=help)
+    """Raise ComponentError (E402) where a file has unusable rows, or no other, or no item has a title."""
     if params.on_bad is OnBad.error:
         help = "; ".join(dict.fromkeys(["on_bad = skip leaves such rows out, and counts them", *found.hints]))
         refuse_rows(list(found.faults.values()), help)
+    catalogue = found.catalogue
+    if catalogue is not None and catalogue.missing:
+        pairs = written_otherwise(list(catalogue.missing), list(catalogue.titles))
+        alike = f"ids are written otherwise: {show_pairs(pairs)}" if pairs else ""
+        if not catalogue.met:
+            help = alike or _examples(catalogue)
+            raise ComponentError(f"no item of {params.path} is in {params.items}", field="items", help=help)
+        found.notes.append(_untitled(params, catalogue, len(found.items), alike))
     for name, rows in found.rows.items():
         if not len(rows):
             raise ComponentError(f"{files[name]} has no row that can be used", field=name)
+
+
+def _untitled(params: RatingsParams, catalogue: Catalogue, items: int, alike: str) -> str:
+    missing = len(catalogue.missing)
+    many = f"{missing:,} of {items:,} items {'is' if missing == 1 else 'are'} not in {params.items}"
+    first = ", ".join(f"`{printable(item)}`" for item in list(catalogue.missing)[:_SHOWN])
+    return f"{many} and {'has' if missing == 1 else 'have'} no title ({first}{', …' * (missing > _SHOWN)})" + (
+        f": {alike}" if alike else ""
+    )
 
 
 def _examples(catalogue: Catalogue) -> str:
@@ -229,6 +242,7 @@ def _suspicions(found: _Files) -> Iterator[str]:
                 f"the {kind} column holds {len(ids)} numbers up to 10 alone, and the rating column {low} to {high}: "
                 "are these the right columns?"
             )
+    yield from sentinel_notes(ratings)
     if max(abs(ratings.min()), abs(ratings.max())) > _LARGEST_RATING:
         low, high = (f"{end:.10g}" for end in (ratings.min(), ratings.max()))
         said = f"ratings run from {low} to {high}" if low != high else f"all ratings are about {low}"

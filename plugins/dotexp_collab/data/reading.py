@@ -53,14 +53,13 @@ class Catalogue:
     missing: dict[str, None] = field(default_factory=dict)
     met: bool = False
 
-    def lacks(self, items: pl.Series) -> pl.Series | None:
-        """Return which items are not in the file; None where all are."""
-        distinct = items.drop_nulls().unique(maintain_order=True)
+    def look_up(self, items: pl.Series) -> None:
+        """Look for the items of some usable rows."""
+        distinct = items.unique(maintain_order=True)
         strange = [item for item in distinct if composed(item) not in self.titles]
         self.met = self.met or len(strange) < len(distinct)
         if len(self.missing) < _MISSING:
             self.missing.update(dict.fromkeys(strange[:_MISSING]))
-        return items.is_in(strange).fill_null(False) if strange else None
 
 
 def read_rows(
@@ -68,7 +67,7 @@ def read_rows(
 ) -> tuple[Rows, RowFaults]:
     """Read a table's usable rows, and the faults of the others.
 
-    `catalogue` are the items with titles (None: any item is fine); `mapped` writes the columns to temporary files and
+    `catalogue` is held against the rows' items; `mapped` writes the columns to temporary files and
     maps them.
     """
     faults = RowFaults(str(table.path), table.field, table.unit)
@@ -79,8 +78,10 @@ def read_rows(
     dtypes = [np.int32, np.int32, np.float32, *([np.float64] * timed), *([np.uint8] * len(numbers.marks))]
     store = [GrowingArray(np.dtype(dtype), mapped) for dtype in dtypes]
     for block in table.blocks([*columns, *numbers.marks.values()]):
-        good, why = reader.judge(block, catalogue)
+        good, why = reader.judge(block)
         faults.see(block.lines, why)
+        if catalogue is not None:
+            catalogue.look_up(good["item"])
         values: list[Any] = [users.numbers(good["user"]), items.numbers(good["item"]), good["rating"].to_numpy()]
         values += [good[name].to_numpy() for name in good.columns[3:]]
         for column, value in zip(store, values, strict=True):
@@ -102,7 +103,7 @@ class _RowReader:
     marks: Mapping[Column, str]
     _dated: bool | None = None
 
-    def judge(self, block: Block, catalogue: Catalogue | None) -> tuple[pl.DataFrame, pl.Series | None]:
+    def judge(self, block: Block) -> tuple[pl.DataFrame, pl.Series | None]:
         """Return the usable rows, as numbers, and the fault of every row (null: none; None: no row has a fault)."""
         frame = block.frame
         numbers = frame.select(
@@ -116,13 +117,9 @@ class _RowReader:
             fine=pl.all_horizontal(pl.all().is_not_null()) & pl.col("rating").is_finite().fill_null(False)
         )["fine"]
         fine &= frame["over"].is_null() & ~frame["short"]
-        unknown = catalogue.lacks(numbers["item"]) if catalogue is not None else None
-        if fine.all() and unknown is None:
+        if fine.all():
             return numbers, None
-        if unknown is not None:
-            fine &= ~unknown
-        unknown = unknown if unknown is not None else pl.Series([False]).new_from_index(0, len(frame))
-        both = pl.concat([frame, numbers, unknown.alias("unknown").to_frame()], how="horizontal")
+        both = pl.concat([frame, numbers], how="horizontal")
         why = both.select(why=pl.concat_str(self._reasons(), separator=", ", ignore_nulls=True))["why"]
         return numbers.filter(fine), pl.DataFrame({"why": why, "fine": fine}).select(
             pl.when(~pl.col("fine")).then("why")
@@ -138,7 +135,6 @@ class _RowReader:
         return [
             pl.when(pl.col("user").is_null()).then(pl.lit("no user")),
             pl.when(pl.col("item").is_null()).then(pl.lit("no item")),
-            pl.when(pl.col("unknown")).then(pl.format("item `{}` is not in the file of titles", "item")),
             _rating_reason(),
             *([self._time_reason()] if self.timed else []),
             *(_mark_reason(name, pl.col(column)) for name, column in self.marks.items()),

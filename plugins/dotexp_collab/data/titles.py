@@ -28,10 +28,9 @@ def names_columns(column: int, rows: Sequence[Sequence[str]]) -> bool:
 
 
 class Titles(NamedTuple):
-    """Titles by id, "" for an item without one, the ids of rows that cannot be used, the faults of these, and notes."""
+    """Titles by id, "" for an item without one, the faults of rows that cannot be used, and notes."""
 
     titles: dict[str, str]
-    unusable: frozenset[str]
     faults: RowFaults
     notes: tuple[str, ...]
 
@@ -47,7 +46,6 @@ def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column,
     faults = RowFaults(str(path), field, table.unit)
     titles: dict[str, str] = {}
     several: dict[str, str] = {}
-    unusable: set[str] = set()
     for block in table.blocks(at):
         why = block.frame.select(
             pl.when(pl.col("over").is_not_null())
@@ -59,11 +57,10 @@ def read_titles(path: Path, field: str, form: TextFormat, columns: tuple[Column,
         ).to_series()
         faults.see(block.lines, why if why.null_count() < len(why) else None)
         good = block.frame.filter(why.is_null())
-        unusable.update(map(composed, block.frame.filter(why.is_not_null())["0"].drop_nulls()))
         for item, title in zip(good["0"], good["1"].fill_null(""), strict=True):
             if titles.setdefault(composed(item), composed(title)) != composed(title):
                 several.setdefault(composed(item), title)
-    return Titles(titles, frozenset(unusable), faults, (*table.notes, *_several(path, titles, several)))
+    return Titles(titles, faults, (*table.notes, *_several(path, titles, several)))
 
 
 def _several(path: Path, titles: dict[str, str], several: dict[str, str]) -> tuple[str, ...]:

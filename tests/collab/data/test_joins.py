@@ -107,7 +107,27 @@ def test_ratings_of_an_item_whose_title_is_told_are_no_faults_of_their_own(tmp_p
         given |= {"item_id": "id", "title": "title"}
     message = refused(written(tmp_path, RATINGS), **given).message
     assert "more than 2 fields: is there a separator in the title?" in message
-    assert "is not in the file of titles" not in message and "no item of" not in message
+    assert "no title" not in message and "no item of" not in message
+
+
+UNTITLED = [
+    ("9,Alien\n10,Heat\n", "1 of 3 items is not in {} and has no title (`11`)"),
+    ("9,Alien\n", "2 of 3 items are not in {} and have no title (`10`, `11`)"),
+    (
+        "9,Alien\n010,Heat\n",
+        "2 of 3 items are not in {} and have no title (`10`, `11`): ids are written otherwise: `10` for `010`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "note"), UNTITLED)
+@pytest.mark.parametrize("on_bad", list(OnBad))
+def test_items_without_a_title_are_counted_and_trained(tmp_path: Path, text: str, note: str, on_bad: OnBad) -> None:
+    titles = written(tmp_path, text, "titles.csv")
+    facts = load(written(tmp_path, RATINGS), items=titles, on_bad=on_bad).facts
+    assert facts.notes == (note.format(titles),)
+    assert (facts.train, facts.entities["items"]) == (5, 3)
+    assert facts.vocabulary["titles"]["9"] == "Alien" and "11" not in facts.vocabulary["titles"]
 
 
 def test_advice_about_the_titles_separator_names_its_parameter(tmp_path: Path) -> None:
